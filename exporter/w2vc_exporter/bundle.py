@@ -1,0 +1,85 @@
+"""Write a bundle beside its final name and move it there, so that a crash leaves the old one or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from w2vc_runtime.manifest import file_entry
+
+from .errors import ExportError
+
+FILE_NAMES = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+# Protobuf stops at 2 GB; past this the weights go to a file of their own beside the graph.
+EXTERNAL_DATA_BYTES = 1_500_000_000
+
+
+@contextlib.contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """An empty directory beside ``target`` that is gone at the end unless `publish` moved it."""
+    if target.exists():
+        raise ExportError(f"{target} exists; name another directory with -o or remove it")
+    if not target.parent.is_dir():
+        raise ExportError(f"{target.parent} is not a directory; the bundle {target.name} would be written there")
+    directory = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        directory.mkdir()
+    except OSError as error:
+        raise ExportError(f"cannot write in {target.parent}: {error.strerror}") from error
+    try:
+        yield directory
+    except OSError as error:
+        raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def publish(directory: Path, target: Path) -> None:
+    """Move a complete directory to its final name."""
+    try:
+        os.rename(directory, target)
+    except OSError as error:
+        raise ExportError(f"cannot move the bundle to {target}: {error.strerror}") from error
+
+
+def set_aside(directory: Path, target: Path) -> Path:
+    """Move a directory that failed to ``TARGET.rejected``, in place of an earlier one; return that path."""
+    rejected = target.with_name(f"{target.name}.rejected")
+    shutil.rmtree(rejected, ignore_errors=True)
+    publish(directory, rejected)
+    return rejected
+
+
+def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, ...]:
+    """Write a graph; return its file names, the graph first, then its external data."""
+    name = FILE_NAMES[precision]
+    for node in model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():  # what every consumer infers for itself
+                value.shape = value.type = None
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    if size < EXTERNAL_DATA_BYTES:
+        ir.save(model, directory / name)
+        return (name,)
+    ir.save(model, directory / name, external_data=f"{name}.data")
+    return name, f"{name}.data"
+
+
+def copy_files(checkpoint: Path, names: Iterable[str], directory: Path) -> None:
+    """Copy those of the named files that the checkpoint has."""
+    for name in names:
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, directory / name)
+
+
+def source_hash(files: Iterable[Path]) -> str:
+    """One sha256 over the names and hashes of a checkpoint's files."""
+    lines = [f"{file_entry(path).sha256}  {path.name}\n" for path in sorted(files)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""The command ``w2vc-export``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
+
+from .api import export
+from .errors import RejectedError
+from .options import HEADS, PADDINGS, PRECISIONS, ExportOptions
+
+if TYPE_CHECKING:
+    from .pipeline import ExportResult
+
+PROGRAM = "w2vc-export"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = parse_args(argv)
+    return guarded(PROGRAM, lambda: run(arguments))
+
+
+def run(options: ExportOptions) -> int:
+    """Export and print the summary."""
+    try:
+        result = export(options)
+    except RejectedError as error:
+        complain(PROGRAM, error)
+        return REJECTED
+    print(summary(result))
+    return DONE
+
+
+def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
+    """Flags to options."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="Export a Wav2Vec2-Conformer checkpoint to ONNX and prove that the graph equals PyTorch's.",
+    )
+    parser.add_argument(
+        "checkpoint", nargs="?", type=Path, help="Hugging Face directory; without it, a small digits recogniser"
+    )
+    parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
+    precision.add_argument(
+        "--fp16", dest="precision", action="store_const", const="fp16", help="short for --precision fp16"
+    )
+    parser.add_argument(
+        "--padding", choices=PADDINGS, default=PADDINGS[0],
+        help="what a padded batch computes: each clip as if alone (default), or what Hugging Face computes",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: named after the checkpoint, head and precision"
+    )
+    return ExportOptions(**vars(parser.parse_args(argv)))
+
+
+def summary(result: ExportResult) -> str:
+    """The table that ends an export."""
+    manifest, verdict = result.manifest, result.verdict
+    graph = manifest.graphs[0]
+    size = sum(manifest.files[name].size for name in graph.files)
+    kept = sum(graph.kept_fp32.values())
+    rows = {
+        "bundle": result.bundle,
+        "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
+        "checkpoint": f"{result.checkpoint_bytes / 1e6:.1f} MB",
+        "graph": f"{size / 1e6:.1f} MB, {graph.precision}" + (f", {kept} nodes kept in fp32" if kept else ""),
+        "padding": manifest.padding,
+        "worst difference": f"{verdict.difference:.1e} of the largest logit (allowed {verdict.budget.difference:.0e})",
+        "same token": f"{verdict.tokens:.2%} of the frames, {len(verdict.rows)} cases",
+        "time": f"{result.seconds:.1f} s",
+    }
+    width = max(map(len, rows)) + 2
+    return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

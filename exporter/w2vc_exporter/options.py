@@ -1,0 +1,62 @@
+"""What can be asked of an export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from .errors import ExportError
+
+PRECISIONS = ("fp32", "fp16")
+Padding = Literal["padding-invariant", "hf-exact"]
+PADDINGS: tuple[str, ...] = get_args(Padding)
+# The heads' own names, then the ecosystem's task names for them.
+HEADS = {"ctc": "ctc", "automatic-speech-recognition": "ctc"}
+DIGITS = Path(__file__).parent / "checkpoints" / "digits"
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Arguments of ``w2vc-export``; see ``export``.
+
+    checkpoint: a Hugging Face directory; None takes the small digits recogniser that the package carries.
+    head: ``ctc`` or the ecosystem's name of its task, ``automatic-speech-recognition``.
+    precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
+    padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
+    computes for a padded batch).
+    output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
+    """
+
+    checkpoint: Path | None = None
+    head: str = "ctc"
+    precision: str = "fp32"
+    padding: Padding = "padding-invariant"
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("head", self.head, HEADS),
+            ("precision", self.precision, PRECISIONS),
+            ("padding", self.padding, PADDINGS),
+        ):
+            if value not in allowed:
+                raise ExportError(f"unknown {name} {value!r}; known: {', '.join(allowed)}")
+
+    @property
+    def source(self) -> Path:
+        """The checkpoint directory."""
+        return DIGITS if self.checkpoint is None else Path(self.checkpoint)
+
+    @property
+    def task(self) -> str:
+        """The head by its own name."""
+        return HEADS[self.head]
+
+    @property
+    def target(self) -> Path:
+        """The directory of the bundle."""
+        if self.output is not None:
+            return Path(self.output)
+        suffix = "" if self.precision == "fp32" else f"-{self.precision}"
+        return Path(f"{self.source.resolve().name}-{self.task}{suffix}")

@@ -1,0 +1,1 @@
+"""Graph passes on onnxscript's IR, one a file."""

@@ -1,0 +1,140 @@
+"""The export itself: read, trace, reduce, verify, publish."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from torch import nn
+
+import w2vc_model
+from w2vc_model.checkpoint import MODEL_TYPE, read_config, weight_files
+from w2vc_model.masks import receptive_field
+from w2vc_model.positions import POSITION_KINDS
+from w2vc_runtime.manifest import FILE_NAME, Features, Frames, Graph, Manifest, Tensor, file_entry
+from w2vc_runtime.session import open_session
+
+from . import bundle
+from .errors import ExportError, RejectedError
+from .options import ExportOptions
+from .passes.reduce_precision import ReducePrecision
+from .progress import Progress
+from .recipes import COPIED, read_ctc, read_features
+from .trace import INPUTS, OPSET, trace
+from .verify import Verdict, verify
+
+TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+DTYPES = {"input_values": "float32", "attention_mask": "int64"}
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A published bundle. seconds: how long the export took; checkpoint_bytes: size of the weights it was made from."""
+
+    bundle: Path
+    manifest: Manifest
+    verdict: Verdict
+    checkpoint_bytes: int
+    seconds: float
+
+
+def run(options: ExportOptions) -> ExportResult:
+    """Export as the options say; raise `W2vcError` where that cannot be done, `RejectedError` on a failed gate."""
+    start = time.perf_counter()
+    try:
+        return _run(options, start)
+    except w2vc_model.ModelError as error:
+        raise ExportError(str(error)) from error
+
+
+def _run(options: ExportOptions, start: float) -> ExportResult:
+    progress = Progress(5)
+    source, target = options.source, options.target
+    with bundle.staging(target) as directory:
+        with progress.step(f"reading {source.name}"):
+            config = w2vc_model.ConformerConfig.from_dict(read_config(source))
+            features = read_features(source)
+            ctc = read_ctc(source, config.vocab_size or 0)
+            model = w2vc_model.load(source, options.task, options.padding)
+        with progress.step("tracing"):
+            outputs: dict[str, tuple[str | int, ...]] = {"logits": ("batch", "frames", len(ctc.vocabulary))}
+            graph_model = trace(model, features.sampling_rate, outputs)
+        with progress.step(f"writing {options.precision}"):
+            graph = _write_graph(graph_model, directory, options.precision)
+        frames = Frames(*receptive_field(config.conv_kernel, config.conv_stride))
+        with progress.step("verifying against PyTorch"):
+            verdict = _gate(model, directory, graph, features, frames, options)
+        with progress.step("publishing"):
+            files = [source / "config.json", *weight_files(source)]
+            bundle.copy_files(source, COPIED, directory)
+            manifest = Manifest(
+                name=target.name,
+                family=MODEL_TYPE,
+                head=options.task,
+                position=POSITION_KINDS[config.position_embeddings_type].name,
+                padding=options.padding,
+                inputs=tuple(Tensor(name, DTYPES[name], shape) for name, shape in INPUTS.items()),
+                outputs=tuple(Tensor(name, "float32", shape) for name, shape in outputs.items()),
+                features=features,
+                frames=frames,
+                ctc=ctc,
+                graphs=(graph,),
+                source={"name": source.resolve().name, "sha256": bundle.source_hash(files)},
+                tools=_tools(),
+                verification=verdict.to_dict(),
+                files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
+                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            )
+            (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+            bundle.publish(directory, target)
+    size = sum(path.stat().st_size for path in files[1:])
+    return ExportResult(target, manifest, verdict, size, time.perf_counter() - start)
+
+
+def _write_graph(model: ir.Model, directory: Path, precision: str) -> Graph:
+    kept: Mapping[str, int] = {}
+    if precision == "fp16":
+        reduce = ReducePrecision(ir.DataType.FLOAT16)
+        reduce(model)
+        kept = reduce.kept
+    files = bundle.save_graph(model, directory, precision)
+    onnx.checker.check_model(str(directory / files[0]))
+    return Graph(precision, files, OPSET, dict(sorted(kept.items())))
+
+
+def _gate(
+    model: nn.Module, directory: Path, graph: Graph, features: Features, frames: Frames, options: ExportOptions
+) -> Verdict:
+    """Verify the written graph; move what fails aside and raise `RejectedError`."""
+    session = open_session(directory / graph.files[0], "cpu")
+    verdict = verify(model, session, features, frames, options.padding, graph.precision)
+    (directory / "report.json").write_text(json.dumps(verdict.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if verdict.problems:
+        rejected = bundle.set_aside(directory, options.target)
+        more = f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
+        raise RejectedError(f"not published: {verdict.problems[0]}{more}; the graph and its report are in {rejected}")
+    return verdict
+
+
+def _tools() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in TOOLS:
+        versions[name] = _version(name)
+    return versions
+
+
+def _version(name: str) -> str:
+    """Version of a package; the two builds of onnxruntime share a module and not a name."""
+    if name == "onnxruntime":
+        import onnxruntime
+
+        return onnxruntime.__version__
+    return version(name)

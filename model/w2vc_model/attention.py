@@ -1,0 +1,75 @@
+"""Self-attention of the conformer block, one class for each position kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import ConformerConfig
+from .positions import rotate, skew
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention without positions (HF ``Wav2Vec2ConformerSelfAttention``)."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads, self.head_size = config.num_attention_heads, config.head_size
+        self.scaling = self.head_size**-0.5
+        self.linear_q = nn.Linear(width, width)
+        self.linear_k = nn.Linear(width, width)
+        self.linear_v = nn.Linear(width, width)
+        self.linear_out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, key_mask: Tensor, positions: Any) -> Tensor:
+        """x [batch, time, hidden]; key_mask [batch, 1, 1, time] is additive; positions as the kind's module gives."""
+        query, key, value = self.project(x, positions)
+        scores = self.scores(query * self.scaling, key, positions) + key_mask
+        attended = torch.softmax(scores, dim=-1) @ value
+        return self.linear_out(attended.transpose(1, 2).flatten(2))
+
+    def project(self, x: Tensor, positions: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each [batch, heads, time, head_size]."""
+        return self.split(self.linear_q(x)), self.split(self.linear_k(x)), self.split(self.linear_v(x))
+
+    def scores(self, query: Tensor, key: Tensor, positions: Any) -> Tensor:
+        """Scores [batch, heads, time, time] of scaled queries against keys."""
+        return query @ key.transpose(2, 3)
+
+    def split(self, x: Tensor) -> Tensor:
+        """[batch, time, hidden] -> [batch, heads, time, head_size]."""
+        return x.unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
+
+
+class RotaryAttention(SelfAttention):
+    """Self-attention whose queries and keys are projected from the rotated input, as in Hugging Face."""
+
+    def project(self, x: Tensor, positions: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        rotated = rotate(x.unflatten(-1, (self.heads, self.head_size)), *positions).flatten(2)
+        return self.split(self.linear_q(rotated)), self.split(self.linear_k(rotated)), self.split(self.linear_v(x))
+
+
+class RelativeAttention(SelfAttention):
+    """Self-attention with Transformer-XL relative positions (arXiv 1901.02860, section 3.3, terms a to d)."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__(config)
+        self.linear_pos = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.empty(self.heads, self.head_size))
+        self.pos_bias_v = nn.Parameter(torch.empty(self.heads, self.head_size))
+
+    def scores(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
+        offsets = self.linear_pos(positions).unflatten(-1, (self.heads, self.head_size)).permute(1, 2, 0)
+        bias_u = (self.pos_bias_u * self.scaling)[:, None, :]
+        bias_v = (self.pos_bias_v * self.scaling)[:, None, :]
+        return (query + bias_u) @ key.transpose(2, 3) + skew((query + bias_v) @ offsets)
+
+
+ATTENTIONS: dict[str | None, type[SelfAttention]] = {
+    None: SelfAttention,
+    "relative": RelativeAttention,
+    "rotary": RotaryAttention,
+}

@@ -1,0 +1,167 @@
+"""Read a Hugging Face checkpoint directory, strictly."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .config import ConformerConfig
+from .errors import CheckpointError, ConfigError, HeadError
+from .heads import HEADS
+from .masks import PaddingContract
+
+MODEL_TYPE = "wav2vec2-conformer"
+PREFIX = "wav2vec2_conformer."
+# Part of every checkpoint of the family, and without effect on an inference: the SpecAugment vector, the convolutional
+# positions that the conformer encoder allocates and never calls, and counters and caches.
+UNUSED = ("masked_spec_embed", "encoder.pos_conv_embed.", "encoder.embed_positions.")
+UNUSED_SUFFIXES = (".num_batches_tracked",)
+# What the other heads of the family own; a checkpoint with several heads is not at fault.
+OTHER_HEADS = {
+    "sequence-classification": ("projector.", "classifier.", "layer_weights"),
+    "xvector": ("tdnn.", "objective."),
+    "pretraining": ("quantizer.", "project_hid.", "project_q."),
+}
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+NAMED_AT_MOST = 10
+
+
+def load(directory: str | Path, head: str, padding: PaddingContract = "padding-invariant") -> nn.Module:
+    """Load one head of a Hugging Face Wav2Vec2-Conformer checkpoint, in fp32 and in evaluation mode.
+
+    directory: holds ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, single or sharded.
+    Raises `CheckpointError` (a file or tensor is missing, damaged, unexpected or of the wrong shape), `ConfigError`
+    (an unsupported configuration) or `HeadError` (the checkpoint has other heads).
+    """
+    if head not in HEADS:
+        raise HeadError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
+    directory = Path(directory)
+    config = ConformerConfig.from_dict(read_config(directory))
+    tensors = _rename(read_tensors(directory))
+    entry = HEADS[head]
+    if not any(name.startswith(entry.marker) for name in tensors):
+        present = _heads_of(tensors)
+        raise HeadError(
+            f"{directory} has no weights for head {head!r} (no {entry.marker}*); "
+            f"it has: {', '.join(present) if present else 'the encoder only'}"
+        )
+    with torch.device("meta"):
+        model = entry.module(config, padding)
+    _assign(model, tensors, directory)
+    return model.eval().requires_grad_(False)
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Parse ``config.json`` and check that it describes a model of this family."""
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} is not a directory; expected a Hugging Face checkpoint with config.json")
+    path = directory / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{directory} has no config.json; expected a Hugging Face checkpoint directory")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} must hold a JSON object")
+    if values.get("model_type") != MODEL_TYPE:
+        raise ConfigError(f"{path}: model_type {values.get('model_type')!r} is not supported; supported: {MODEL_TYPE}")
+    return values
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that hold the weights, safetensors before pickles; sharded ones in the order of their names."""
+    for name in WEIGHT_FILES:
+        path = directory / name
+        if not path.is_file():
+            continue
+        if not name.endswith(".index.json"):
+            return [path]
+        try:
+            shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (UnicodeDecodeError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{path} is not a valid index of weight shards") from error
+        missing = [shard for shard in shards if not (directory / shard).is_file()]
+        if missing:
+            raise CheckpointError(f"{directory} lacks weight files that {name} names: {_listed(missing)}")
+        return [directory / shard for shard in shards]
+    raise CheckpointError(f"{directory} has no weights; expected one of {', '.join(WEIGHT_FILES)}")
+
+
+def read_tensors(directory: Path) -> dict[str, Tensor]:
+    """All tensors of the checkpoint under the names of the file."""
+    tensors: dict[str, Tensor] = {}
+    for path in weight_files(directory):
+        try:
+            if path.suffix == ".safetensors":
+                tensors.update(load_file(path))
+            else:
+                tensors.update(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+        except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, struct.error) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{path} is damaged or truncated ({reason}); fetch it again") from error
+        except Exception as error:  # pickle raises whatever a broken stream makes it raise
+            raise CheckpointError(f"{path} cannot be read as weights ({type(error).__name__})") from error
+    return tensors
+
+
+def _rename(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Map Hugging Face's names to ours and drop what an inference does not use."""
+    bare = not any(name.startswith(PREFIX) for name in tensors)
+    renamed = {}
+    for name, tensor in tensors.items():
+        inner = name if bare else name.removeprefix(PREFIX)
+        if inner.startswith(UNUSED) or inner.endswith(UNUSED_SUFFIXES):
+            continue
+        if ".pointwise_conv" in inner and tensor.ndim == 3 and tensor.shape[-1] == 1:
+            tensor = tensor.squeeze(-1)
+        renamed[f"backbone.{inner}" if bare or name.startswith(PREFIX) else name] = tensor
+    return renamed
+
+
+def _heads_of(tensors: Iterable[str]) -> list[str]:
+    names = tuple(tensors)
+    markers = {name: (head.marker,) for name, head in HEADS.items()} | OTHER_HEADS
+    return [head for head, prefixes in markers.items() if any(name.startswith(prefixes) for name in names)]
+
+
+def _assign(model: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
+    wanted = {name: t for name, t in model.state_dict().items() if not name.endswith(UNUSED_SUFFIXES)}
+    others = tuple(prefix for prefixes in OTHER_HEADS.values() for prefix in prefixes)
+    missing = sorted(wanted.keys() - tensors.keys())
+    unexpected = sorted(name for name in tensors.keys() - wanted.keys() if not name.startswith(others))
+    wrong = [
+        f"{name} {list(tensors[name].shape)} instead of {list(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    problems = [
+        f"{title}: {_listed(names)}"
+        for title, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", wrong))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{directory}: the weights do not fit config.json; {'; '.join(problems)}")
+    state = {name: tensors[name].to(torch.float32) for name in wanted}
+    # Batch norm insists on its counter, which an inference never reads.
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict() if name not in wanted}
+    model.load_state_dict(state | counters, strict=True, assign=True)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMED_AT_MOST])
+    more = len(names) - NAMED_AT_MOST
+    return f"{shown} and {more} more" if more > 0 else shown

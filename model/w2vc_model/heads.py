@@ -1,0 +1,42 @@
+"""Heads on top of the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from .config import ConformerConfig
+from .conformer import Wav2Vec2Conformer
+from .errors import ConfigError
+from .masks import PaddingContract
+
+
+class ConformerForCTC(nn.Module):
+    """Letter scores for connectionist temporal classification (HF ``Wav2Vec2ConformerForCTC``)."""
+
+    def __init__(self, config: ConformerConfig, padding: PaddingContract = "padding-invariant") -> None:
+        super().__init__()
+        if config.vocab_size is None:
+            raise ConfigError("config.json: vocab_size is missing; the ctc head needs it")
+        self.config = config
+        self.backbone = Wav2Vec2Conformer(config, padding)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return logits [batch, frames, vocab_size]; the arguments are those of `Wav2Vec2Conformer`."""
+        return self.lm_head(self.backbone(input_values, attention_mask))
+
+
+@dataclass(frozen=True)
+class Head:
+    """One value of ``--head``: its module, the parameters that mark a checkpoint as having it, its outputs."""
+
+    module: type[nn.Module]
+    marker: str
+    outputs: tuple[str, ...]
+
+
+HEADS: dict[str, Head] = {
+    "ctc": Head(ConformerForCTC, "lm_head.", ("logits",)),
+}

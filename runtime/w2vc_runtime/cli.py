@@ -1,0 +1,182 @@
+"""The command ``w2vc``: run a bundle, look into one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .audio import Samples
+from .command import DONE, WRONG_INPUT, Parser, complain, guarded
+from .errors import OptionError, W2vcError
+from .formats import FORMATS, SUFFIXES
+from .manifest import Manifest
+from .model import Model, load
+from .results import Transcript
+from .session import PROVIDERS
+
+PROGRAM = "w2vc"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Arguments of ``w2vc run``."""
+
+    bundle: Path
+    audio: tuple[str, ...]
+    format: str = "text"
+    output: Path | None = None
+    provider: str = "auto"
+    batch_size: int = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    return guarded(PROGRAM, lambda: arguments.command(arguments))
+
+
+def run(options: RunOptions) -> int:
+    """Transcribe files to standard output or into a directory; a bad file fails alone."""
+    targets = _targets(options)
+    model = load(options.bundle, options.provider)
+    failed = False
+    for group in _groups(options.audio, options.batch_size):
+        for path, answer in _answers(model, group):
+            if isinstance(answer, W2vcError):
+                complain(PROGRAM, answer)
+                failed = True
+            elif options.output is None:
+                sys.stdout.write(_labelled(options, path, answer))
+                sys.stdout.flush()
+            else:
+                _write(targets[path], FORMATS[options.format](answer))
+    return WRONG_INPUT if failed else DONE
+
+
+def info(bundle: Path, as_json: bool) -> int:
+    """Print what is in a bundle."""
+    manifest = Manifest.read(bundle)
+    if as_json:
+        print(manifest.to_json(), end="")
+        return DONE
+    size = sum(entry.size for entry in manifest.files.values())
+    graphs = ", ".join(f"{graph.precision} ({graph.files[0]}, opset {graph.opset})" for graph in manifest.graphs)
+    rate = manifest.features.sampling_rate
+    rows = {
+        "name": manifest.name,
+        "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
+        "graphs": graphs,
+        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "input": f"{rate} Hz mono, at least {1000 * manifest.frames.field / rate:g} ms",
+        "frames": f"one every {1000 * manifest.frames.step / rate:g} ms",
+        "padding": manifest.padding,
+        "vocabulary": f"{len(manifest.ctc.vocabulary)} tokens",
+        "verified": manifest.verification.get("summary", "no"),
+        "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
+        "created": manifest.created,
+    }
+    for name, value in rows.items():
+        print(f"{name:<11}{value}")
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog=PROGRAM, description="Run speech bundles that w2vc-export wrote.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("run", help="transcribe recordings")
+    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
+    command.add_argument("audio", nargs="+", help="wav, flac, ogg or mp3 files")
+    command.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="write one file for each recording here")
+    command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument(
+        "--batch-size", type=int, default=1, metavar="N", help="recordings computed together; default: 1"
+    )
+    command.set_defaults(command=_run_command)
+
+    command = commands.add_parser("info", help="say what is in a bundle")
+    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
+    command.add_argument("--json", action="store_true", help="print the manifest")
+    command.set_defaults(command=lambda arguments: info(arguments.bundle, arguments.json))
+    return parser
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    values = {name: value for name, value in vars(arguments).items() if name != "command"}
+    return run(RunOptions(**{**values, "audio": tuple(arguments.audio)}))
+
+
+def _targets(options: RunOptions) -> dict[str, Path]:
+    """Where each answer goes; raise `OptionError` where one place would get two."""
+    if options.batch_size < 1:
+        raise OptionError(f"--batch-size must be at least 1, got {options.batch_size}")
+    if options.output is None:
+        if options.format in ("srt", "vtt") and len(options.audio) > 1:
+            raise OptionError(f"--format {options.format} of several recordings needs -o DIR, one file for each")
+        return {}
+    if options.output.exists() and not options.output.is_dir():
+        raise OptionError(f"{options.output} is not a directory; -o needs one")
+    targets: dict[str, Path] = {}
+    for path in options.audio:
+        target = options.output / (Path(path).stem + SUFFIXES[options.format])
+        if target in targets.values() and path not in targets:
+            raise OptionError(f"two recordings would both become {target}; run them apart")
+        targets[path] = target
+    return targets
+
+
+def _groups(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+def _answers(model: Model, paths: Sequence[str]) -> Iterator[tuple[str, Transcript | W2vcError]]:
+    """The answer or the error of each path, in order."""
+    outcomes: dict[int, Transcript | W2vcError] = {}
+    clips = {}
+    for index, path in enumerate(paths):
+        try:
+            clips[index] = _read(model, path)
+        except W2vcError as error:
+            outcomes[index] = error
+    if clips:
+        try:
+            outcomes.update(zip(clips, model.transcribe(list(clips.values()))))
+        except W2vcError as error:
+            outcomes.update(dict.fromkeys(clips, error))
+    return ((path, outcomes[index]) for index, path in enumerate(paths))
+
+
+def _read(model: Model, path: str) -> Samples:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clip = model.read(path)
+    for warning in caught:
+        complain(PROGRAM, warning.message)
+    return clip
+
+
+def _labelled(options: RunOptions, path: str, answer: Transcript) -> str:
+    """One answer as standard output shows it: several recordings are told apart by their path, as grep does."""
+    if options.format == "json":
+        return json.dumps({"file": path, **answer.to_dict()}, ensure_ascii=False) + "\n"
+    shown = FORMATS[options.format](answer)
+    return f"{path}: {shown}" if len(options.audio) > 1 else shown
+
+
+def _write(target: Path, content: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial.write_text(content, encoding="utf-8")
+    partial.replace(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Greedy CTC decoding with the rules of the checkpoint's tokenizer (Graves et al. 2006, best path)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .manifest import Ctc
+from .results import Word
+
+
+@dataclass(frozen=True)
+class Char:
+    """One emitted character: frames start <= f < end, probability the highest among them."""
+
+    text: str
+    start: int
+    end: int
+    probability: float
+
+
+class GreedyDecoder:
+    """Best-path decoding; equal to HF ``Wav2Vec2CTCTokenizer.decode`` with offsets.
+
+    skip_special_tokens: leave out tokens like ``<s>`` and ``<unk>``. They are dropped after repeats are merged, so the
+    blank keeps double letters apart (Hugging Face drops them before, and loses a letter of "hello").
+    """
+
+    def __init__(self, rules: Ctc, skip_special_tokens: bool = True) -> None:
+        self.rules = rules
+        first: dict[str, int] = {}
+        for index, token in enumerate(rules.vocabulary):
+            first.setdefault(token, index)
+        # Repeats are merged by token, and two ids may be the same token (ids past the vocabulary are all <unk>).
+        self._canonical = np.array([first[token] for token in rules.vocabulary])
+        self._blank = first[rules.vocabulary[rules.blank]]
+        hidden = set(rules.special_tokens) - {rules.word_delimiter} if skip_special_tokens else set()
+        self._hidden = {first[token] for token in hidden if token in first} | {self._blank}
+
+    def characters(self, logits: NDArray[np.floating]) -> list[Char]:
+        """Characters of one clip from logits [frames, vocabulary]."""
+        if len(logits) == 0:
+            return []
+        best = logits.argmax(axis=-1)
+        ids = self._canonical[best]
+        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+        probability = 1.0 / shifted.sum(axis=-1)  # of the best token, whose shifted score is exp(0)
+        starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+        ends = np.append(starts[1:], len(ids))
+        return [
+            Char(self._text(int(ids[start])), int(start), int(end), float(probability[start:end].max()))
+            for start, end in zip(starts, ends)
+            if int(ids[start]) not in self._hidden
+        ]
+
+    def text(self, characters: list[Char]) -> str:
+        """The characters as text."""
+        text = "".join(char.text for char in characters).strip()
+        if self.rules.do_lower_case:
+            text = text.lower()
+        return clean_up(text) if self.rules.clean_up_tokenization_spaces else text
+
+    def words(self, characters: list[Char], seconds_per_frame: float) -> tuple[Word, ...]:
+        """The characters between delimiters as words with start and end in seconds."""
+        return tuple(self._words(characters, seconds_per_frame))
+
+    def _words(self, characters: list[Char], seconds: float) -> Iterator[Word]:
+        letters: list[Char] = []
+        for char in [*characters, None]:
+            if char is not None and char.text != self.rules.replace_word_delimiter_char:
+                letters.append(char)
+            elif letters:
+                text = "".join(letter.text for letter in letters)
+                confidence = float(np.exp(np.mean(np.log([letter.probability for letter in letters]))))
+                yield Word(
+                    text.lower() if self.rules.do_lower_case else text,
+                    letters[0].start * seconds,
+                    letters[-1].end * seconds,
+                    confidence,
+                )
+                letters = []
+
+    def _text(self, index: int) -> str:
+        token = self.rules.vocabulary[index]
+        return self.rules.replace_word_delimiter_char if token == self.rules.word_delimiter else token
+
+
+CLEAN_UPS = (
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"),
+    (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+)  # fmt: skip
+
+
+def clean_up(text: str) -> str:
+    """Join English punctuation and contractions (HF ``clean_up_tokenization``)."""
+    for spaced, joined in CLEAN_UPS:
+        text = text.replace(spaced, joined)
+    return text

@@ -1,0 +1,38 @@
+"""The errors of this package.
+
+    W2vcError(Exception)
+      AudioError(ValueError)            a recording cannot be read, is empty, too short or not finite
+      BundleError(ValueError)           a bundle is missing, damaged or not understood
+      InferenceError(RuntimeError)      a backend failed while it computed
+      MissingExtraError(ImportError)    an optional package is not installed
+      OptionError(ValueError)           an argument has no such value
+
+Every message is one line that says what is wrong and what would be right.
+"""
+
+
+class W2vcError(Exception):
+    """Root of every error that w2vc raises on purpose."""
+
+
+class AudioError(W2vcError, ValueError):
+    """A recording cannot be read, is empty, too short or not finite."""
+
+
+class BundleError(W2vcError, ValueError):
+    """A bundle is missing, damaged, or newer than this package."""
+
+
+class InferenceError(W2vcError, RuntimeError):
+    """A backend failed while it computed an answer."""
+
+
+class OptionError(W2vcError, ValueError):
+    """An argument has a value that is not supported."""
+
+
+class MissingExtraError(W2vcError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed; pip install 'w2vc[{extra}]'")

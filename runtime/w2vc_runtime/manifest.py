@@ -1,0 +1,187 @@
+"""The manifest: the one contract between the exporter and every runtime.
+
+``manifest.json`` says what a bundle computes and how to feed it, so that a runtime needs no other file of the
+checkpoint. docs/bundle.md describes every field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BundleError
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+# Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
+UNHASHED = ("created", "sha256")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A graph input or output. Dimensions that vary are named, fixed ones are numbers."""
+
+    name: str
+    dtype: str
+    shape: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Features:
+    """How samples become ``input_values`` (HF ``Wav2Vec2FeatureExtractor``)."""
+
+    kind: str
+    sampling_rate: int
+    do_normalize: bool
+    return_attention_mask: bool
+    padding_value: float = 0.0
+    eps: float = 1e-7
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How many output frames a clip has: ``(samples - field) // step + 1``, exactly.
+
+    field: samples under one frame, also the shortest clip there is an answer for.
+    step: samples from one frame to the next.
+    """
+
+    field: int
+    step: int
+
+    def count(self, samples: int) -> int:
+        """Output frames of a clip of ``samples`` samples; 0 when it is shorter than one frame."""
+        return max(0, (samples - self.field) // self.step + 1)
+
+
+@dataclass(frozen=True)
+class Ctc:
+    """How letter scores become text (HF ``Wav2Vec2CTCTokenizer``).
+
+    vocabulary: the token of every logit. blank: index of the CTC blank. special_tokens: tokens that are not text.
+    """
+
+    vocabulary: tuple[str, ...]
+    blank: int
+    word_delimiter: str
+    replace_word_delimiter_char: str = " "
+    special_tokens: tuple[str, ...] = ()
+    do_lower_case: bool = False
+    clean_up_tokenization_spaces: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file of the bundle.
+
+    files: the graph first, then its external data. kept_fp32: how many nodes of each operator stay in fp32.
+    """
+
+    precision: str
+    files: tuple[str, ...]
+    opset: int
+    kept_fp32: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Hash and size in bytes of one file."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a runtime has to know about a bundle."""
+
+    name: str
+    family: str
+    head: str
+    position: str
+    padding: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    features: Features
+    frames: Frames
+    ctc: Ctc
+    graphs: tuple[Graph, ...]
+    source: dict[str, Any]
+    tools: dict[str, str]
+    verification: dict[str, Any]
+    files: dict[str, FileEntry]
+    created: str = ""
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``, its own hash included."""
+        values = dataclasses.asdict(self)
+        values["sha256"] = _digest(json.loads(json.dumps(values)))
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, bundle: Path) -> Manifest:
+        """Read ``manifest.json`` of a bundle; raise `BundleError` where it is missing, damaged or too new."""
+        path = bundle / FILE_NAME
+        if not bundle.is_dir():
+            raise BundleError(f"{bundle} is not a directory; expected a bundle that w2vc-export wrote")
+        if not path.is_file():
+            raise BundleError(f"{bundle} has no {FILE_NAME}; expected a bundle that w2vc-export wrote")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            values = None
+        if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
+            raise BundleError(f"{path} is damaged: it is not a manifest; export the bundle again")
+        if values["schema"] > SCHEMA:
+            raise BundleError(
+                f"{bundle} has manifest schema {values['schema']}, and this w2vc reads up to {SCHEMA}; upgrade w2vc"
+            )
+        if values.get("sha256") != _digest(values):
+            raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
+        del values["sha256"]
+        return _build(cls, values)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    hashed = {key: value for key, value in values.items() if key not in UNHASHED}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+
+
+def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
+    try:
+        values["inputs"] = tuple(Tensor(**{**v, "shape": tuple(v["shape"])}) for v in values["inputs"])
+        values["outputs"] = tuple(Tensor(**{**v, "shape": tuple(v["shape"])}) for v in values["outputs"])
+        values["features"] = Features(**values["features"])
+        values["frames"] = Frames(**values["frames"])
+        ctc = values["ctc"]
+        lists = {"vocabulary": tuple(ctc["vocabulary"]), "special_tokens": tuple(ctc["special_tokens"])}
+        values["ctc"] = Ctc(**{**ctc, **lists})
+        values["graphs"] = tuple(Graph(**{**v, "files": tuple(v["files"])}) for v in values["graphs"])
+        values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
+        return cls(**values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{FILE_NAME} does not follow schema {SCHEMA} ({error}); export the bundle again") from error
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Hash and measure a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return FileEntry(digest.hexdigest(), path.stat().st_size)
+
+
+def check_files(bundle: Path, manifest: Manifest) -> None:
+    """Compare every file with the manifest; raise `BundleError` on the first that is missing or altered."""
+    for name, entry in manifest.files.items():
+        path = bundle / name
+        if not path.is_file():
+            raise BundleError(f"{bundle} lacks {name}, which its manifest lists; export the bundle again")
+        if file_entry(path) != entry:
+            raise BundleError(f"{path} is damaged: it does not match the manifest's sha256; export the bundle again")

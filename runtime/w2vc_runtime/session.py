@@ -1,0 +1,87 @@
+"""Inference sessions: one small runner for each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import BundleError, InferenceError, MissingExtraError, OptionError
+from .features import Inputs
+
+
+class Session(Protocol):
+    """Runs a graph. Safe to call from several threads at once."""
+
+    provider: str
+
+    def run(self, inputs: Inputs) -> Inputs:
+        """Compute the outputs by name from the inputs by name."""
+        ...
+
+
+class OnnxRuntimeSession:
+    """A graph in ONNX Runtime, on one execution provider."""
+
+    def __init__(self, path: Path, provider: str, execution_provider: str) -> None:
+        onnxruntime = _onnxruntime(provider)
+        if execution_provider not in onnxruntime.get_available_providers():
+            raise OptionError(f"provider {provider!r} is not in this onnxruntime; pip install 'w2vc[gpu]' has it")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=[execution_provider])
+        except Exception as error:  # onnxruntime raises its own classes, outside any common root
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {reason}") from error
+        # ONNX Runtime warns and falls back to the CPU when CUDA cannot start; a caller who asked for it must know.
+        if self._session.get_providers()[0] != execution_provider:
+            raise OptionError(
+                f"provider {provider!r} could not be started here; use provider 'cpu' or check the driver"
+            )
+        self.provider = provider
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, inputs: Inputs) -> Inputs:
+        try:
+            return dict(zip(self._outputs, self._session.run(self._outputs, inputs)))
+        except Exception as error:  # see above
+            shape = list(next(iter(inputs.values())).shape)
+            reason = str(error).splitlines()[0]
+            raise InferenceError(f"provider {self.provider!r} failed on an input of shape {shape}: {reason}") from error
+
+
+def _cpu(path: Path) -> Session:
+    return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider")
+
+
+def _cuda(path: Path) -> Session:
+    return OnnxRuntimeSession(path, "cuda", "CUDAExecutionProvider")
+
+
+def _auto(path: Path) -> Session:
+    if "CUDAExecutionProvider" in _onnxruntime("auto").get_available_providers():
+        try:
+            return _cuda(path)
+        except OptionError:
+            pass  # a CUDA build on a machine without a GPU
+    return _cpu(path)
+
+
+def _onnxruntime(provider: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        extra = "gpu" if provider == "cuda" else "cpu"
+        raise MissingExtraError(f"provider {provider!r}", "onnxruntime", extra) from error
+    return onnxruntime
+
+
+PROVIDERS: dict[str, Callable[[Path], Session]] = {"auto": _auto, "cpu": _cpu, "cuda": _cuda}
+
+
+def open_session(path: Path, provider: str) -> Session:
+    """Load a graph on a provider; raise `OptionError` for one that is unknown or not available here."""
+    if provider not in PROVIDERS:
+        raise OptionError(f"unknown provider {provider!r}; known: {', '.join(PROVIDERS)}")
+    return PROVIDERS[provider](path)
