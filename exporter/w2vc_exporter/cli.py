@@ -43,7 +43,10 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         description="Export a Wav2Vec2-Conformer checkpoint to ONNX and prove that the graph equals PyTorch's.",
     )
     parser.add_argument(
-        "checkpoint", nargs="?", type=Path, help="Hugging Face directory; without it, a small digits recogniser"
+        "checkpoint",
+        nargs="?",
+        type=Path,
+        help="Hugging Face directory or hub id; without it, a small digits recogniser",
     )
     parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
     precision = parser.add_mutually_exclusive_group()

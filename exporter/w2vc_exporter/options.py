@@ -20,7 +20,8 @@ DIGITS = Path(__file__).parent / "checkpoints" / "digits"
 class ExportOptions:
     """Arguments of ``w2vc-export``; see ``export``.
 
-    checkpoint: a Hugging Face directory; None takes the small digits recogniser that the package carries.
+    checkpoint: a Hugging Face directory, or the id of one on the hub; None takes the small digits recogniser that the
+    package carries.
     head: ``ctc`` or the ecosystem's name of its task, ``automatic-speech-recognition``.
     precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
@@ -45,7 +46,7 @@ class ExportOptions:
 
     @property
     def source(self) -> Path:
-        """The checkpoint directory."""
+        """The checkpoint as it was named: a directory or a hub id."""
         return DIGITS if self.checkpoint is None else Path(self.checkpoint)
 
     @property

@@ -24,6 +24,7 @@ from w2vc_runtime.session import open_session
 
 from . import bundle
 from .errors import ExportError, RejectedError
+from .hub import find_checkpoint
 from .options import ExportOptions
 from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
@@ -57,9 +58,9 @@ def run(options: ExportOptions) -> ExportResult:
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
     progress = Progress(5)
-    source, target = options.source, options.target
+    source, target = find_checkpoint(options.source), options.target
     with bundle.staging(target) as directory:
-        with progress.step(f"reading {source.name}"):
+        with progress.step(f"reading {options.source.name}"):
             config = w2vc_model.ConformerConfig.from_dict(read_config(source))
             features = read_features(source)
             ctc = read_ctc(source, config.vocab_size or 0)
@@ -87,7 +88,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 frames=frames,
                 ctc=ctc,
                 graphs=(graph,),
-                source={"name": source.resolve().name, "sha256": bundle.source_hash(files)},
+                source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
                 verification=verdict.to_dict(),
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},

@@ -91,8 +91,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the manifest and the report; differences to two digits, so that reports can be compared."""
         rows = [
-            {**asdict(row), "difference": float(f"{row.difference:.1e}"), "tokens": round(row.tokens, 6)}
-            for row in self.rows
+            {**asdict(row), "difference": _rounded(row.difference), "tokens": round(row.tokens, 6)} for row in self.rows
         ]
         return {
             "passed": not self.problems,
@@ -160,6 +159,11 @@ def _pairs(
     for row, length in enumerate(lengths):
         expected = model(values[row : row + 1, :length], mask[row : row + 1, :length])[0].numpy()
         yield actual[row, : frames.count(length)], expected
+
+
+def _rounded(difference: float) -> float | None:
+    """Two digits; None for a difference that JSON has no number for."""
+    return float(f"{difference:.1e}") if np.isfinite(difference) else None
 
 
 def _compare(name: str, batch: int, seconds: float, pairs: Sequence[tuple[Array, Array]]) -> Row:

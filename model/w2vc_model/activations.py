@@ -15,7 +15,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": _gelu_tanh,
     "gelu_pytorch_tanh": _gelu_tanh,
     "relu": F.relu,
-    "selu": F.selu,
     "silu": F.silu,
     "swish": F.silu,
 }

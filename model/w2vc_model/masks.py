@@ -41,4 +41,4 @@ def frame_mask(lengths: Tensor, frames: int, kernels: Sequence[int], strides: Se
 
 def key_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Additive attention mask [batch, 1, 1, time] from a boolean [batch, time]: 0 at valid keys, -30000 elsewhere."""
-    return torch.where(mask, 0.0, MASKED_SCORE).to(dtype)[:, None, None, :]
+    return torch.where(mask[:, None, None, :], 0.0, MASKED_SCORE).to(dtype)

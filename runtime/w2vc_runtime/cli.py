@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .audio import Samples
 from .command import DONE, WRONG_INPUT, Parser, complain, guarded
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUFFIXES
 from .manifest import Manifest
-from .model import Model, load
+from .model import load
 from .results import Transcript
 from .session import PROVIDERS
 
@@ -47,7 +46,12 @@ def run(options: RunOptions) -> int:
     model = load(options.bundle, options.provider)
     failed = False
     for group in _groups(options.audio, options.batch_size):
-        for path, answer in _answers(model, group):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answers = model.try_batch(group, options.batch_size)
+        for warning in caught:
+            complain(PROGRAM, warning.message)
+        for path, answer in zip(group, answers):
             if isinstance(answer, W2vcError):
                 complain(PROGRAM, answer)
                 failed = True
@@ -135,32 +139,6 @@ def _targets(options: RunOptions) -> dict[str, Path]:
 def _groups(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(paths), size):
         yield paths[start : start + size]
-
-
-def _answers(model: Model, paths: Sequence[str]) -> Iterator[tuple[str, Transcript | W2vcError]]:
-    """The answer or the error of each path, in order."""
-    outcomes: dict[int, Transcript | W2vcError] = {}
-    clips = {}
-    for index, path in enumerate(paths):
-        try:
-            clips[index] = _read(model, path)
-        except W2vcError as error:
-            outcomes[index] = error
-    if clips:
-        try:
-            outcomes.update(zip(clips, model.transcribe(list(clips.values()))))
-        except W2vcError as error:
-            outcomes.update(dict.fromkeys(clips, error))
-    return ((path, outcomes[index]) for index, path in enumerate(paths))
-
-
-def _read(model: Model, path: str) -> Samples:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        clip = model.read(path)
-    for warning in caught:
-        complain(PROGRAM, warning.message)
-    return clip
 
 
 def _labelled(options: RunOptions, path: str, answer: Transcript) -> str:

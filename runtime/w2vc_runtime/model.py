@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .audio import AudioSource, Samples, read_audio
 from .ctc import GreedyDecoder
-from .errors import AudioError, BundleError, OptionError
+from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
 from .features import RECIPES
 from .manifest import Manifest, check_files
 from .results import Transcript
@@ -46,16 +46,37 @@ class Model:
     def batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Transcript]:
         """Transcribe recordings of any lengths, in their order; clips of like length share a batch.
 
-        Raises `AudioError` on the first that cannot be read; see `read` to check them one by one.
+        Raises what `try_batch` would return for the first recording that has no answer.
+        """
+        answers = self.try_batch(sources, batch_size)
+        for answer in answers:
+            if isinstance(answer, W2vcError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, Transcript)]
+
+    def try_batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Transcript | W2vcError]:
+        """As `batch`, but a recording that has no answer gives its error in its place, and the others their answers.
+
+        The errors are `AudioError` (it cannot be read) and `InferenceError` (the backend failed on its batch).
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1, got {batch_size}")
-        clips = [self.read(source) for source in sources]
-        results: dict[int, Transcript] = {}
-        for indices in _batches([len(clip) for clip in clips], batch_size):
-            answers = self.transcribe([clips[index] for index in indices])
-            results.update(zip(indices, answers))
-        return [results[index] for index in range(len(clips))]
+        outcomes: dict[int, Transcript | W2vcError] = {}
+        clips: dict[int, Samples] = {}
+        for index, source in enumerate(sources):
+            try:
+                clips[index] = self.read(source)
+            except AudioError as error:
+                outcomes[index] = error
+        # Longest first: little is padded, and memory peaks at once.
+        order = sorted(clips, key=lambda index: -len(clips[index]))
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            try:
+                outcomes.update(zip(indices, self.transcribe([clips[index] for index in indices])))
+            except InferenceError as error:
+                outcomes.update(dict.fromkeys(indices, error))
+        return [outcomes[index] for index in range(len(sources))]
 
     def transcribe(self, clips: Sequence[Samples]) -> list[Transcript]:
         """Transcribe clips as `read` gives them, in one batch."""
@@ -69,13 +90,6 @@ class Model:
             text, words = self._decoder.text(characters), self._decoder.words(characters, seconds)
             answers.append(Transcript(text, words, len(clip) / manifest.features.sampling_rate))
         return answers
-
-
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Indices in batches, longest clips first, so that little is padded and memory peaks at once."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
 
 
 def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:

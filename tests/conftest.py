@@ -1,0 +1,42 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from w2vc_exporter import ExportOptions, export
+
+ROOT = Path(__file__).parents[1]
+DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
+
+
+@pytest.fixture(scope="session")
+def fsdd() -> Path:
+    """The Free Spoken Digit Dataset, where this machine has it."""
+    folder = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data")) / "fsdd"
+    if not folder.is_dir():
+        pytest.skip(f"no Free Spoken Digit Dataset in {folder}; set W2VC_DATA to the folder that holds fsdd/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles of the digits checkpoint by precision."""
+    folder = tmp_path_factory.mktemp("digits")
+    return {
+        precision: export(ExportOptions(precision=precision, output=folder / precision)).bundle
+        for precision in ("fp32", "fp16")
+    }
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    """One second of a quiet tone at 16 kHz."""
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, 0.1 * np.sin(np.arange(16000) / 20), 16000)
+    return path

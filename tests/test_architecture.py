@@ -1,0 +1,133 @@
+"""The arrows between the packages, their public names, and what an install brings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PUBLIC = {
+    "w2vc_model": {
+        "HEADS", "CheckpointError", "ConfigError", "ConformerConfig", "ConformerForCTC", "HeadError", "ModelError",
+        "PaddingContract", "load",
+    },
+    "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
+    "w2vc_runtime": {
+        "AudioError", "BundleError", "InferenceError", "MissingExtraError", "Model", "OptionError", "Transcript",
+        "W2vcError", "Word", "load",
+    },
+}  # fmt: skip
+FORBID = "import sys; sys.modules.update(dict.fromkeys({names!r}, None)); "
+
+
+def python(code: str, executable: str | Path = sys.executable) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([executable, "-c", code], capture_output=True, text=True)
+
+
+def modules(package: str) -> list[str]:
+    folder = Path(importlib.import_module(package).__file__).parent
+    return [
+        ".".join((package, *path.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__")
+        for path in sorted(folder.rglob("*.py"))
+    ]
+
+
+ARROWS = {
+    "model/w2vc_model": {"w2vc_runtime", "w2vc_exporter", "transformers"},
+    "exporter/w2vc_exporter": {"transformers"},
+    "runtime/w2vc_runtime": {"torch", "onnx", "w2vc_model", "w2vc_exporter", "transformers"},
+}
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_lint_refuses_imports_against_the_arrows(room):
+    names = ["numpy", "torch", "onnx", "transformers", "w2vc_model", "w2vc_exporter", "w2vc_runtime"]
+    code = "".join(f"import {name}\n" for name in names)
+    command = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--output-format", "concise", "-"]
+    command += ["--stdin-filename", str(ROOT / room / "new.py")]
+    shown = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT).stdout
+    assert {name for name in names if f"`{name}` is banned" in shown} == ARROWS[room]
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) == PUBLIC[package]
+    assert all(getattr(module, name).__doc__ for name in module.__all__ if callable(getattr(module, name)))
+
+
+def test_every_runtime_module_imports_without_torch_and_without_its_extras():
+    forbidden = ["torch", "onnx", "transformers", "w2vc_model", "w2vc_exporter", "onnxruntime", "soundfile", "soxr"]
+    imports = "; ".join(f"import {name}" for name in modules("w2vc_runtime"))
+    result = python(FORBID.format(names=forbidden) + imports)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_model_imports_nothing_of_ours():
+    imports = "; ".join(f"import {name}" for name in modules("w2vc_model"))
+    result = python(FORBID.format(names=["w2vc_runtime", "w2vc_exporter", "transformers", "onnx"]) + imports)
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_the_runtime_loads_no_backend():
+    result = python("import w2vc_runtime, sys; print(sorted(m for m in sys.modules if m in ('onnxruntime', 'soxr')))")
+    assert result.stdout.strip() == "[]"
+
+
+def test_running_without_torch(digits, tone):
+    code = f"import w2vc_runtime; print(w2vc_runtime.load({str(digits['fp16'])!r})({str(tone)!r}).duration)"
+    result = python(FORBID.format(names=["torch", "onnx"]) + code)
+    assert result.stdout.strip() == "1.0", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "line"),
+    [
+        ("torch", "w2vc_exporter.cli", "w2vc-export: exporting needs torch, which is not installed; pip install"),
+        ("onnxruntime", "w2vc_runtime.cli", "w2vc: provider 'auto' needs onnxruntime, which is not installed; pip"),
+        ("soundfile", "w2vc_runtime.cli", "w2vc: reading audio files needs soundfile, which is not installed; pip"),
+    ],
+)
+def test_a_missing_extra_is_one_line(missing, command, line, digits, tone, tmp_path):
+    arguments = {
+        "w2vc_exporter.cli": ["--head", "ctc", "-o", str(tmp_path / "out")],
+        "w2vc_runtime.cli": ["run", str(digits["fp16"]), str(tone)],
+    }[command]
+    hide = (
+        "import sys, importlib.util as u; "
+        f"sys.modules[{missing!r}] = None; find = u.find_spec; "
+        f"u.find_spec = lambda name, *rest: None if name == {missing!r} else find(name, *rest); "
+        f"from {command} import main; sys.exit(main({arguments!r}))"
+    )
+    result = python(hide)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bare_install_brings_numpy_only(tmp_path):
+    requirements = importlib.metadata.requires("w2vc") or []
+    assert [line.split(">")[0] for line in requirements if "extra ==" not in line] == ["numpy"]
+
+    venv.create(tmp_path, with_pip=True)
+    bare = tmp_path / "bin" / "python"
+    install = [bare, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", str(ROOT)]
+    subprocess.run(install, check=True, capture_output=True)
+    listed = subprocess.run([bare, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True)
+    names = {line.split("=")[0] for line in listed.stdout.split()} - {"pip", "setuptools"}
+    assert names == {"numpy", "w2vc"}
+    assert python("import w2vc_runtime, w2vc_exporter", bare).returncode == 0
+    refused = subprocess.run([tmp_path / "bin" / "w2vc-export", "--head", "ctc"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "w2vc-export: exporting needs torch and onnx and onnxscript and safetensors and onnxruntime, "
+        "which is not installed; pip install 'w2vc[export,cpu]'\n"
+    )
+    carried = "import w2vc_exporter.options as o; assert (o.DIGITS / 'model.safetensors').is_file()"
+    assert python(carried, bare).returncode == 0

@@ -1,0 +1,173 @@
+"""Reading checkpoints: every form that Hugging Face writes, and clear refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from oracle import TINY, conformer, tiny
+from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2ConformerForPreTraining, Wav2Vec2ConformerModel
+
+import w2vc_model
+from w2vc_model import CheckpointError, ConfigError, HeadError
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(tiny()[1], tmp_path / "checkpoint"))
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, two = (w2vc_model.load(path, "ctc").state_dict() for path in (first, second))
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def edit_config(checkpoint: Path, **values) -> Path:
+    path = checkpoint / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return checkpoint
+
+
+def edit_tensors(checkpoint: Path, change) -> Path:
+    path = checkpoint / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    return checkpoint
+
+
+def test_sharded_safetensors(tmp_path):
+    model, single = tiny()
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    assert same_weights(single, tmp_path)
+
+
+def test_pytorch_bin_single_and_sharded(checkpoint):
+    tensors = load_file(checkpoint / "model.safetensors")
+    (checkpoint / "model.safetensors").unlink()
+    torch.save(tensors, checkpoint / "pytorch_model.bin")
+    assert same_weights(tiny()[1], checkpoint)
+
+    (checkpoint / "pytorch_model.bin").unlink()
+    names = sorted(tensors)
+    shards = {"pytorch_model-00001-of-00002.bin": names[:30], "pytorch_model-00002-of-00002.bin": names[30:]}
+    for file, held in shards.items():
+        torch.save({name: tensors[name] for name in held}, checkpoint / file)
+    index = {"weight_map": {name: file for file, held in shards.items() for name in held}}
+    (checkpoint / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    assert same_weights(tiny()[1], checkpoint)
+
+
+def test_a_pickle_that_would_run_code_is_refused(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+
+    class Payload:
+        def __reduce__(self):
+            return (open, ("/tmp/w2vc-was-here", "w"))
+
+    torch.save({"lm_head.weight": Payload()}, checkpoint / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="cannot be read as weights"):
+        w2vc_model.load(checkpoint, "ctc")
+    assert not Path("/tmp/w2vc-was-here").exists()
+
+
+def test_both_spellings_of_weight_norm(checkpoint):
+    prefix = "wav2vec2_conformer.encoder.pos_conv_embed.conv."
+
+    def respell(tensors):
+        tensors[f"{prefix}weight_g"] = tensors.pop(f"{prefix}parametrizations.weight.original0")
+        tensors[f"{prefix}weight_v"] = tensors.pop(f"{prefix}parametrizations.weight.original1")
+
+    assert same_weights(tiny()[1], edit_tensors(checkpoint, respell))
+
+
+def test_half_precision_weights_are_read_as_fp32(checkpoint):
+    edit_tensors(checkpoint, lambda tensors: tensors.update({name: t.half() for name, t in tensors.items()}))
+    state = w2vc_model.load(checkpoint, "ctc").state_dict()
+    assert {t.dtype for name, t in state.items() if "num_batches" not in name} == {torch.float32}
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_named_at_most_ten_of_each(checkpoint):
+    def damage(tensors):
+        for name in sorted(tensors)[10:40]:
+            tensors.pop(name, None)
+        tensors["wav2vec2_conformer.surprise"] = torch.zeros(1)
+        tensors["lm_head.bias"] = torch.zeros(7)
+
+    with pytest.raises(CheckpointError) as caught:
+        w2vc_model.load(edit_tensors(checkpoint, damage), "ctc")
+    message = str(caught.value)
+    assert "\n" not in message
+    _, missing, unexpected, misshapen = message.split("; ")
+    assert missing.startswith("missing: ")
+    assert missing.count("backbone.") == 10
+    assert missing.endswith(" more")
+    assert unexpected == "unexpected: backbone.surprise"
+    assert misshapen == "wrong shape: lm_head.bias [7] instead of [32]"
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_truncated_files(checkpoint, file):
+    path = checkpoint / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=file):
+        w2vc_model.load(checkpoint, "ctc")
+
+
+def test_missing_pieces(tmp_path, checkpoint):
+    with pytest.raises(CheckpointError, match="is not a directory"):
+        w2vc_model.load(tmp_path / "nowhere", "ctc")
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        w2vc_model.load(tmp_path, "ctc")
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"no weights; expected one of model\.safetensors"):
+        w2vc_model.load(checkpoint, "ctc")
+    (checkpoint / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
+        w2vc_model.load(checkpoint, "ctc")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "whisper"}, "model_type 'whisper' is not supported"),
+        (
+            {"position_embeddings_type": "alibi"},
+            "position_embeddings_type 'alibi' is not supported; supported: null, rel",
+        ),
+        ({"hidden_act": "mish"}, "hidden_act 'mish' is not supported"),
+        ({"feat_extract_norm": "batch"}, "feat_extract_norm 'batch' is not supported; supported: group, layer"),
+        ({"add_adapter": True}, "add_adapter true is not supported"),
+        ({"conv_depthwise_kernel_size": 8}, "conv_depthwise_kernel_size must be odd, got 8"),
+        ({"conv_stride": [5, 2]}, "must have the same length, got 7, 7 and 2"),
+        ({"conv_kernel": "10"}, "conv_kernel must be a list of positive integers"),
+        ({"num_attention_heads": 5}, "hidden_size 48 must be a multiple of num_attention_heads 5"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers must be a positive integer, got 0"),
+        ({"vocab_size": "32"}, "vocab_size must be a positive integer"),
+        ({"vocab_size": None}, "vocab_size is missing"),
+        ({"position_embeddings_type": "rotary", "num_attention_heads": 16}, "rotary positions need an even head size"),
+        ({"hidden_size": 45, "num_attention_heads": 5}, "relative positions need an even hidden_size"),
+    ],
+)
+def test_unsupported_configurations_are_refused_by_name(checkpoint, values, message):
+    with pytest.raises(ConfigError) as caught:
+        w2vc_model.load(edit_config(checkpoint, **values), "ctc")
+    assert message in str(caught.value)
+
+
+def test_a_head_without_weights_names_the_heads_there_are(tmp_path):
+    model = conformer(**TINY)
+    Wav2Vec2ConformerModel(model.config).save_pretrained(tmp_path / "base")
+    with pytest.raises(HeadError, match=r"no weights for head 'ctc'.*it has: the encoder only"):
+        w2vc_model.load(tmp_path / "base", "ctc")
+    Wav2Vec2ConformerForPreTraining(model.config).save_pretrained(tmp_path / "pretraining")
+    with pytest.raises(HeadError, match="it has: pretraining"):
+        w2vc_model.load(tmp_path / "pretraining", "ctc")
+    with pytest.raises(HeadError, match="unknown head 'asr'; known: ctc"):
+        w2vc_model.load(tiny()[1], "asr")

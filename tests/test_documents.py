@@ -1,0 +1,70 @@
+"""The README's commands run, and the documents describe what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from w2vc_runtime.manifest import Manifest
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """An empty directory that sees the examples, as a reader's clone does."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
+
+
+def execute(command: list[str], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_shell_commands_run(folder):
+    commands = [line for block in blocks("sh") for line in block.splitlines()]
+    assert commands[:2] == ["make demo", "make test"]  # the first screen has these two and no other
+    for command in commands:
+        if command.startswith("make "):
+            execute(["make", "-C", str(ROOT), "-n", *command.split()[1:]], folder)
+        elif command.startswith("pip install "):
+            extras = re.search(r"\[(.*)\]", command)
+            assert extras is not None
+            assert set(extras[1].split(",")) <= set(importlib.metadata.metadata("w2vc").get_all("Provides-Extra"))
+        else:
+            execute(["bash", "-c", command], folder)
+    assert sorted(path.suffix for path in (folder / "subtitles").iterdir()) == [".srt"] * 3
+
+
+def test_python_blocks_run(folder):
+    (block,) = blocks("python")
+    shown = execute([sys.executable, "-c", block], folder)
+    assert shown.startswith("seven two nine [('seven', 0.")
+
+
+def test_links_lead_somewhere():
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_every_field_of_the_manifest_is_described():
+    described = (ROOT / "docs" / "bundle.md").read_text()
+    for field in dataclasses.fields(Manifest):
+        assert f"`{field.name}`" in described, field.name
