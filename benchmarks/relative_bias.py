@@ -40,8 +40,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     samples = 16000 * options.seconds
-    config = oracle.PUBLISHED["wav2vec2-conformer-rel-pos-large-960h-ft"]
-    model = oracle.conformer(**{**config, "num_hidden_layers": options.layers})
+    architecture, config = oracle.PUBLISHED["wav2vec2-conformer-rel-pos-large-960h-ft"]
+    model = oracle.build(architecture, **{**config, "num_hidden_layers": options.layers})
     values = np.random.default_rng(0).standard_normal((1, samples)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = oracle.save(model, Path(folder) / "checkpoint")

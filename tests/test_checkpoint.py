@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracle import TINY, conformer, tiny
+from oracle import TINY, build, tiny
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2ConformerForPreTraining, Wav2Vec2ConformerModel
 
@@ -77,14 +77,17 @@ def test_a_pickle_that_would_run_code_is_refused(checkpoint):
     assert not Path("/tmp/w2vc-was-here").exists()
 
 
-def test_both_spellings_of_weight_norm(checkpoint):
-    prefix = "wav2vec2_conformer.encoder.pos_conv_embed.conv."
+@pytest.mark.parametrize("architecture", ["conformer-relative", "wav2vec2"])
+def test_both_spellings_of_weight_norm(architecture, tmp_path):
+    model, original = tiny(architecture)
+    checkpoint = Path(shutil.copytree(original, tmp_path / "checkpoint"))
+    prefix = f"{model.base_model_prefix}.encoder.pos_conv_embed.conv."
 
     def respell(tensors):
         tensors[f"{prefix}weight_g"] = tensors.pop(f"{prefix}parametrizations.weight.original0")
         tensors[f"{prefix}weight_v"] = tensors.pop(f"{prefix}parametrizations.weight.original1")
 
-    assert same_weights(tiny()[1], edit_tensors(checkpoint, respell))
+    assert same_weights(original, edit_tensors(checkpoint, respell))
 
 
 def test_half_precision_weights_are_read_as_fp32(checkpoint):
@@ -136,7 +139,24 @@ def test_missing_pieces(tmp_path, checkpoint):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "whisper"}, "model_type 'whisper' is not supported"),
+        ({"adapter_attn_dim": 16}, "adapter_attn_dim 16 is not supported; export a checkpoint without language adap"),
+        ({"num_conv_pos_embedding_groups": 5}, "must be a multiple of num_conv_pos_embedding_groups 5"),
+        ({"do_stable_layer_norm": None}, "do_stable_layer_norm None is not supported"),
+    ],
+)
+def test_unsupported_wav2vec2_configurations_are_refused_by_name(values, message, tmp_path):
+    checkpoint = Path(shutil.copytree(tiny("wav2vec2")[1], tmp_path / "checkpoint"))
+    with pytest.raises(ConfigError) as caught:
+        w2vc_model.load(edit_config(checkpoint, **values), "ctc")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "whisper"}, "model_type 'whisper' is not supported; supported: wav2vec2, wav2vec2-conformer"),
+        ({"layer_norm_eps": "small"}, "layer_norm_eps must be a positive number, got 'small'"),
+        ({"conv_bias": "yes"}, "conv_bias 'yes' is not supported; supported: True, False"),
         (
             {"position_embeddings_type": "alibi"},
             "position_embeddings_type 'alibi' is not supported; supported: null, rel",
@@ -162,7 +182,7 @@ def test_unsupported_configurations_are_refused_by_name(checkpoint, values, mess
 
 
 def test_a_head_without_weights_names_the_heads_there_are(tmp_path):
-    model = conformer(**TINY)
+    model = build("conformer-relative", **TINY)
     Wav2Vec2ConformerModel(model.config).save_pretrained(tmp_path / "base")
     with pytest.raises(HeadError, match=r"no weights for head 'ctc'.*it has: the encoder only"):
         w2vc_model.load(tmp_path / "base", "ctc")

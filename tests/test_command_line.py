@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import DEMO_AUDIO
-from oracle import TINY, conformer, save, tiny
+from oracle import TINY, build, save, tiny
 
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import cli as run_cli
@@ -219,7 +219,7 @@ def test_export_refuses_bad_checkpoints(tmp_path, capsys, monkeypatch):
 
 
 def test_a_wrong_head_is_refused(tmp_path, capsys):
-    model = conformer(**TINY)
+    model = build("conformer-relative", **TINY)
     save(model, tmp_path / "model")
     model.wav2vec2_conformer.save_pretrained(tmp_path / "model")
     line = refused(capsys, export_cli.main, tmp_path / "model", "--head", "ctc", "-o", tmp_path / "out")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from oracle import NORMS, POSITIONS, PUBLISHED, alone, clips, conformer, difference, padded, save, tiny, together
+from oracle import ARCHITECTURES, NORMS, PUBLISHED, alone, build, clips, difference, padded, save, tiny, together
 
 from w2vc_exporter import ExportError, ExportOptions, export
 from w2vc_runtime import load
@@ -26,9 +26,9 @@ def run(bundle: Path, batch: list[np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("position", POSITIONS)
-def test_tiny_graphs_equal_hugging_face(position, norm, tmp_path):
-    theirs, checkpoint = tiny(position, norm)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tiny_graphs_equal_hugging_face(architecture, norm, tmp_path):
+    theirs, checkpoint = tiny(architecture, norm)
     invariant = export(ExportOptions(checkpoint, output=tmp_path / "invariant")).bundle
     for clip in clips(400, 719, 720, 1600, 16000, 40001):
         assert difference(run(invariant, [clip])[0], alone(theirs, clip)) < TOLERANCE
@@ -39,9 +39,9 @@ def test_tiny_graphs_equal_hugging_face(position, norm, tmp_path):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("position", POSITIONS)
-def test_hf_exact_graphs_equal_hugging_faces_padded_batch(position, norm, tmp_path):
-    theirs, checkpoint = tiny(position, norm)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_hf_exact_graphs_equal_hugging_faces_padded_batch(architecture, norm, tmp_path):
+    theirs, checkpoint = tiny(architecture, norm)
     exact = export(ExportOptions(checkpoint, padding="hf-exact", output=tmp_path / "exact")).bundle
     for batch in (clips(*BATCH), clips(800), clips(40001)):
         assert difference(run(exact, batch), together(theirs, batch)) < TOLERANCE
@@ -49,7 +49,7 @@ def test_hf_exact_graphs_equal_hugging_faces_padded_batch(position, norm, tmp_pa
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_real_width_from_a_tenth_to_twenty_seconds(name, tmp_path):
-    theirs = conformer(**PUBLISHED[name])
+    theirs = build(PUBLISHED[name][0], **PUBLISHED[name][1])
     checkpoint = save(theirs, tmp_path / name)
     bundle = export(ExportOptions(checkpoint, output=tmp_path / "bundle")).bundle
     for clip in clips(1600, 12345, 80000, 320000):

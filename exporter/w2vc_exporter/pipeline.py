@@ -16,9 +16,8 @@ import onnx_ir as ir
 from torch import nn
 
 import w2vc_model
-from w2vc_model.checkpoint import MODEL_TYPE, read_config, weight_files
+from w2vc_model.checkpoint import weight_files
 from w2vc_model.masks import receptive_field
-from w2vc_model.positions import POSITION_KINDS
 from w2vc_runtime.manifest import FILE_NAME, Features, Frames, Graph, Manifest, Tensor, file_entry
 from w2vc_runtime.session import open_session
 
@@ -61,7 +60,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     source, target = find_checkpoint(options.source), options.target
     with bundle.staging(target) as directory:
         with progress.step(f"reading {options.source.name}"):
-            config = w2vc_model.ConformerConfig.from_dict(read_config(source))
+            config = w2vc_model.read_config(source)
             features = read_features(source)
             ctc = read_ctc(source, config.vocab_size or 0)
             model = w2vc_model.load(source, options.task, options.padding)
@@ -78,9 +77,9 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             bundle.copy_files(source, COPIED, directory)
             manifest = Manifest(
                 name=target.name,
-                family=MODEL_TYPE,
+                family=config.model_type,
                 head=options.task,
-                position=POSITION_KINDS[config.position_embeddings_type].name,
+                position=config.position,
                 padding=options.padding,
                 inputs=tuple(Tensor(name, DTYPES[name], shape) for name, shape in INPUTS.items()),
                 outputs=tuple(Tensor(name, "float32", shape) for name, shape in outputs.items()),

@@ -1,19 +1,24 @@
 """Reference models of the Wav2Vec2 family in PyTorch, for inference and export."""
 
-from .checkpoint import load
-from .config import ConformerConfig
+from .checkpoint import load, read_config
+from .config import ConformerConfig, SpeechConfig, Wav2Vec2Config
 from .errors import CheckpointError, ConfigError, HeadError, ModelError
-from .heads import HEADS, ConformerForCTC
+from .families import FAMILIES
+from .heads import HEADS, ForCTC
 from .masks import PaddingContract
 
 __all__ = [
+    "FAMILIES",
     "HEADS",
     "CheckpointError",
     "ConfigError",
     "ConformerConfig",
-    "ConformerForCTC",
+    "ForCTC",
     "HeadError",
     "ModelError",
     "PaddingContract",
+    "SpeechConfig",
+    "Wav2Vec2Config",
     "load",
+    "read_config",
 ]

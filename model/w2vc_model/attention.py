@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .config import ConformerConfig
+from .config import SpeechConfig
 from .positions import rotate, skew
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention without positions (HF ``Wav2Vec2ConformerSelfAttention``)."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: SpeechConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.heads, self.head_size = config.num_attention_heads, config.head_size
@@ -55,7 +55,7 @@ class RotaryAttention(SelfAttention):
 class RelativeAttention(SelfAttention):
     """Self-attention with Transformer-XL relative positions (arXiv 1901.02860, section 3.3, terms a to d)."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: SpeechConfig) -> None:
         super().__init__(config)
         self.linear_pos = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.pos_bias_u = nn.Parameter(torch.empty(self.heads, self.head_size))

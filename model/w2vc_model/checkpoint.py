@@ -6,24 +6,19 @@ import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .config import ConformerConfig
+from .config import SpeechConfig
 from .errors import CheckpointError, ConfigError, HeadError
+from .families import FAMILIES, Family
 from .heads import HEADS
 from .masks import PaddingContract
 
-MODEL_TYPE = "wav2vec2-conformer"
-PREFIX = "wav2vec2_conformer."
-# Part of every checkpoint of the family, and without effect on an inference: the SpecAugment vector, the convolutional
-# positions that the conformer encoder allocates and never calls, and counters and caches.
-UNUSED = ("masked_spec_embed", "encoder.pos_conv_embed.", "encoder.embed_positions.")
-UNUSED_SUFFIXES = (".num_batches_tracked",)
+COUNTERS = ".num_batches_tracked"
 # What the other heads of the family own; a checkpoint with several heads is not at fault.
 OTHER_HEADS = {
     "sequence-classification": ("projector.", "classifier.", "layer_weights"),
@@ -36,11 +31,13 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# Both spellings of weight norm, as one.
+WEIGHT_NORM = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
 NAMED_AT_MOST = 10
 
 
 def load(directory: str | Path, head: str, padding: PaddingContract = "padding-invariant") -> nn.Module:
-    """Load one head of a Hugging Face Wav2Vec2-Conformer checkpoint, in fp32 and in evaluation mode.
+    """Load one head of a Hugging Face checkpoint, in fp32 and in evaluation mode.
 
     directory: holds ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, single or sharded.
     Raises `CheckpointError` (a file or tensor is missing, damaged, unexpected or of the wrong shape), `ConfigError`
@@ -49,8 +46,8 @@ def load(directory: str | Path, head: str, padding: PaddingContract = "padding-i
     if head not in HEADS:
         raise HeadError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     directory = Path(directory)
-    config = ConformerConfig.from_dict(read_config(directory))
-    tensors = _rename(read_tensors(directory))
+    config = read_config(directory)
+    tensors = _rename(read_tensors(directory), FAMILIES[config.model_type])
     entry = HEADS[head]
     if not any(name.startswith(entry.marker) for name in tensors):
         present = _heads_of(tensors)
@@ -64,8 +61,8 @@ def load(directory: str | Path, head: str, padding: PaddingContract = "padding-i
     return model.eval().requires_grad_(False)
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """Parse ``config.json`` and check that it describes a model of this family."""
+def read_config(directory: Path) -> SpeechConfig:
+    """Parse ``config.json``; raise `ConfigError` where it describes a model that is not supported."""
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a directory; expected a Hugging Face checkpoint with config.json")
     path = directory / "config.json"
@@ -77,9 +74,10 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} must hold a JSON object")
-    if values.get("model_type") != MODEL_TYPE:
-        raise ConfigError(f"{path}: model_type {values.get('model_type')!r} is not supported; supported: {MODEL_TYPE}")
-    return values
+    family = values.get("model_type")
+    if family not in FAMILIES:
+        raise ConfigError(f"{path}: model_type {family!r} is not supported; supported: {', '.join(FAMILIES)}")
+    return FAMILIES[family].config.from_dict(values)
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -118,18 +116,32 @@ def read_tensors(directory: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _rename(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename(tensors: dict[str, Tensor], family: Family) -> dict[str, Tensor]:
     """Map Hugging Face's names to ours and drop what an inference does not use."""
-    bare = not any(name.startswith(PREFIX) for name in tensors)
+    bare = not any(name.startswith(family.prefix) for name in tensors)
     renamed = {}
     for name, tensor in tensors.items():
-        inner = name if bare else name.removeprefix(PREFIX)
-        if inner.startswith(UNUSED) or inner.endswith(UNUSED_SUFFIXES):
+        inner = name.removeprefix(family.prefix)
+        if inner.startswith(family.unused) or inner.endswith(COUNTERS):
             continue
+        for theirs, ours in {**family.renamed, **WEIGHT_NORM}.items():
+            inner = inner.replace(theirs, ours)
         if ".pointwise_conv" in inner and tensor.ndim == 3 and tensor.shape[-1] == 1:
             tensor = tensor.squeeze(-1)
-        renamed[f"backbone.{inner}" if bare or name.startswith(PREFIX) else name] = tensor
-    return renamed
+        renamed[f"backbone.{inner}" if bare or name.startswith(family.prefix) else name] = tensor
+    return _fold_weight_norm(renamed)
+
+
+def _fold_weight_norm(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Replace magnitude and direction by their product (arXiv 1602.07868), per position of the kernel as in HF."""
+    folded = dict(tensors)
+    for name in tensors:
+        stem = name.removesuffix("_g")
+        if stem != name and f"{stem}_v" in tensors:
+            magnitude, direction = folded.pop(name).float(), folded.pop(f"{stem}_v").float()
+            if magnitude.shape == (1, 1, direction.shape[-1]):
+                folded[stem] = magnitude * direction / direction.norm(dim=(0, 1), keepdim=True)
+    return folded
 
 
 def _heads_of(tensors: Iterable[str]) -> list[str]:
@@ -139,7 +151,7 @@ def _heads_of(tensors: Iterable[str]) -> list[str]:
 
 
 def _assign(model: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
-    wanted = {name: t for name, t in model.state_dict().items() if not name.endswith(UNUSED_SUFFIXES)}
+    wanted = {name: t for name, t in model.state_dict().items() if not name.endswith(COUNTERS)}
     others = tuple(prefix for prefixes in OTHER_HEADS.values() for prefix in prefixes)
     missing = sorted(wanted.keys() - tensors.keys())
     unexpected = sorted(name for name in tensors.keys() - wanted.keys() if not name.startswith(others))

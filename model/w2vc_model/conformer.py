@@ -12,16 +12,16 @@ from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
 from .attention import ATTENTIONS
-from .config import ConformerConfig
+from .config import ConformerConfig, SpeechConfig
 from .feature_encoder import FeatureEncoder, FeatureProjection
 from .masks import PaddingContract, frame_mask, key_mask
 from .positions import POSITION_KINDS
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward network (HF ``Wav2Vec2ConformerFeedForward``)."""
+    """Position-wise feed-forward network (HF ``Wav2Vec2FeedForward``)."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: SpeechConfig) -> None:
         super().__init__()
         self.intermediate_dense = nn.Linear(config.hidden_size, config.intermediate_size)
         self.output_dense = nn.Linear(config.intermediate_size, config.hidden_size)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
-from .config import ConformerConfig
+from .config import SpeechConfig
 from .masks import PaddingContract, frame_mask
 
 
@@ -46,7 +46,7 @@ class TimeLayerNorm(nn.LayerNorm):
 class ConvLayer(nn.Module):
     """Unpadded convolution, optional norm, activation (HF ``Wav2Vec2Conformer{No,Layer,Group}NormConvLayer``)."""
 
-    def __init__(self, config: ConformerConfig, index: int) -> None:
+    def __init__(self, config: SpeechConfig, index: int) -> None:
         super().__init__()
         channels = config.conv_dim[index]
         self.conv = nn.Conv1d(
@@ -74,7 +74,7 @@ class ConvLayer(nn.Module):
 class FeatureEncoder(nn.Module):
     """The stack of convolutions (HF ``Wav2Vec2ConformerFeatureEncoder``)."""
 
-    def __init__(self, config: ConformerConfig, padding: PaddingContract) -> None:
+    def __init__(self, config: SpeechConfig, padding: PaddingContract) -> None:
         super().__init__()
         self.conv_layers = nn.ModuleList(ConvLayer(config, index) for index in range(len(config.conv_dim)))
         self.first = (config.conv_kernel[:1], config.conv_stride[:1])
@@ -96,7 +96,7 @@ class FeatureEncoder(nn.Module):
 class FeatureProjection(nn.Module):
     """Layer norm and projection to the encoder's width (HF ``Wav2Vec2ConformerFeatureProjection``)."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: SpeechConfig) -> None:
         super().__init__()
         self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
         self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)

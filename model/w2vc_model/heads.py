@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .config import ConformerConfig
-from .conformer import Wav2Vec2Conformer
+from .config import SpeechConfig
 from .errors import ConfigError
+from .families import FAMILIES
 from .masks import PaddingContract
 
 
-class ConformerForCTC(nn.Module):
-    """Letter scores for connectionist temporal classification (HF ``Wav2Vec2ConformerForCTC``)."""
+class ForCTC(nn.Module):
+    """Letter scores for connectionist temporal classification (HF ``Wav2Vec2ForCTC`` and its kin)."""
 
-    def __init__(self, config: ConformerConfig, padding: PaddingContract = "padding-invariant") -> None:
+    def __init__(self, config: SpeechConfig, padding: PaddingContract = "padding-invariant") -> None:
         super().__init__()
         if config.vocab_size is None:
             raise ConfigError("config.json: vocab_size is missing; the ctc head needs it")
         self.config = config
-        self.backbone = Wav2Vec2Conformer(config, padding)
+        self.backbone = FAMILIES[config.model_type].backbone(config, padding)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
 
     def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
@@ -38,5 +38,5 @@ class Head:
 
 
 HEADS: dict[str, Head] = {
-    "ctc": Head(ConformerForCTC, "lm_head.", ("logits",)),
+    "ctc": Head(ForCTC, "lm_head.", ("logits",)),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO, Union
 
@@ -25,13 +24,8 @@ def read_audio(source: AudioSource, sampling_rate: int) -> Samples:
     sampling_rate: wanted rate in Hz.
     Returns float32 [time]. Raises `AudioError` when there is no sound in it that could be recognised.
     """
-    name = "audio"
-    if isinstance(source, tuple):
-        samples, rate = _from_array(*source)
-    else:
-        if isinstance(source, (str, os.PathLike)):
-            name = os.fspath(source)
-        samples, rate = _decode(source, name)
+    name = name_of(source)
+    samples, rate = _from_array(*source) if isinstance(source, tuple) else _decode(source, name)
     if samples.size == 0:
         raise AudioError(f"{name} is empty: it holds no samples")
     if samples.ndim == 2:
@@ -40,9 +34,12 @@ def read_audio(source: AudioSource, sampling_rate: int) -> Samples:
         raise AudioError(f"{name} holds NaN or infinite samples; expected finite ones")
     if rate != sampling_rate:
         samples = _resample(samples, rate, sampling_rate)
-    if not samples.any():
-        warnings.warn(f"{name} is silent: every sample is zero", stacklevel=2)
     return samples
+
+
+def name_of(source: AudioSource) -> str:
+    """What to call a recording in a message: its path, if it has one."""
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else "audio"
 
 
 def _from_array(samples: NDArray[Any], rate: int) -> tuple[Samples, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from .audio import AudioSource, Samples, read_audio
+from .audio import AudioSource, Samples, name_of, read_audio
 from .ctc import GreedyDecoder
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
 from .features import RECIPES
@@ -30,13 +31,19 @@ class Model:
         return self._session.provider
 
     def read(self, source: AudioSource) -> Samples:
-        """Samples of a recording as this model wants them; raise `AudioError` on one it cannot answer."""
+        """Samples of a recording as this model wants them; raise `AudioError` on one it cannot answer.
+
+        A silent recording has an answer, the empty one, and a warning.
+        """
         samples = read_audio(source, self.manifest.features.sampling_rate)
         shortest = self.manifest.frames.field
         if len(samples) < shortest:
             milliseconds = 1000 * shortest / self.manifest.features.sampling_rate
-            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "audio"
-            raise AudioError(f"{name} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed")
+            raise AudioError(
+                f"{name_of(source)} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed"
+            )
+        if not samples.any():
+            warnings.warn(f"{name_of(source)} is silent: every sample is zero", stacklevel=2)
         return samples
 
     def __call__(self, source: AudioSource) -> Transcript:

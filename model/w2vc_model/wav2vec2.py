@@ -1,0 +1,94 @@
+"""Wav2Vec2 for inference (arXiv 2006.11477): the same numbers as Hugging Face's model, in a form that exports well."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .activations import ACTIVATIONS
+from .attention import SelfAttention
+from .config import Wav2Vec2Config
+from .conformer import FeedForward
+from .feature_encoder import FeatureEncoder, FeatureProjection
+from .masks import PaddingContract, frame_mask, key_mask
+
+
+class PositionalConvEmbedding(nn.Module):
+    """Grouped convolution over time whose output is added as position (HF ``Wav2Vec2PositionalConvEmbedding``).
+
+    Its weight norm is folded when a checkpoint is loaded.
+    """
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        width, kernel = config.hidden_size, config.num_conv_pos_embeddings
+        groups = config.num_conv_pos_embedding_groups
+        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=groups)
+        self.activation = ACTIVATIONS[config.feat_extract_activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, time, hidden] -> the same shape; an even kernel gives one frame too many, which is cut."""
+        return self.activation(self.conv(x.transpose(1, 2))).transpose(1, 2).narrow(1, 0, x.shape[1])
+
+
+class EncoderLayer(nn.Module):
+    """Transformer layer, normalised after each part (HF ``Wav2Vec2EncoderLayer``)."""
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor, key_mask: Tensor) -> Tensor:
+        x = self.layer_norm(x + self.attention(x, key_mask, None))
+        return self.final_layer_norm(x + self.feed_forward(x))
+
+
+class StableEncoderLayer(EncoderLayer):
+    """Transformer layer, normalised before each part (HF ``Wav2Vec2EncoderLayerStableLayerNorm``)."""
+
+    def forward(self, x: Tensor, key_mask: Tensor) -> Tensor:
+        x = x + self.attention(self.layer_norm(x), key_mask, None)
+        return x + self.feed_forward(self.final_layer_norm(x))
+
+
+class Encoder(nn.Module):
+    """Positions, then the stack of layers (HF ``Wav2Vec2Encoder`` and ``Wav2Vec2EncoderStableLayerNorm``)."""
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        layer = StableEncoderLayer if config.do_stable_layer_norm else EncoderLayer
+        self.pos_conv_embed = PositionalConvEmbedding(config)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.layers = nn.ModuleList(layer(config) for _ in range(config.num_hidden_layers))
+        self.stable = config.do_stable_layer_norm
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [batch, time, hidden]; mask [batch, time] true at valid frames."""
+        x = x.masked_fill(~mask[:, :, None], 0.0)
+        x = x + self.pos_conv_embed(x)
+        keys = key_mask(mask, x.dtype)
+        if not self.stable:
+            x = self.layer_norm(x)
+        for layer in self.layers:
+            x = layer(x, keys)
+        return self.layer_norm(x) if self.stable else x
+
+
+class Wav2Vec2(nn.Module):
+    """Waveform to hidden states (HF ``Wav2Vec2Model``)."""
+
+    def __init__(self, config: Wav2Vec2Config, padding: PaddingContract) -> None:
+        super().__init__()
+        self.config = config
+        self.feature_extractor = FeatureEncoder(config, padding)
+        self.feature_projection = FeatureProjection(config)
+        self.encoder = Encoder(config)
+
+    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
+        """Compute the last hidden state [batch, frames, hidden]; the arguments are those of `Wav2Vec2Conformer`."""
+        lengths = attention_mask.sum(-1)
+        features = self.feature_extractor(input_values, lengths)
+        mask = frame_mask(lengths, features.shape[1], self.config.conv_kernel, self.config.conv_stride)
+        return self.encoder(self.feature_projection(features), mask)
