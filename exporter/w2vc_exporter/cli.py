@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     """Flags to options."""
     parser = Parser(
         prog=PROGRAM,
-        description="Export a Wav2Vec2-Conformer checkpoint to ONNX and prove that the graph equals PyTorch's.",
+        description="Export a Wav2Vec2-family checkpoint to ONNX and prove that the graph equals PyTorch's.",
     )
     parser.add_argument(
         "checkpoint",

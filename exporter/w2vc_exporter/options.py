@@ -29,11 +29,11 @@ class ExportOptions:
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
     """
 
-    checkpoint: Path | None = None
+    checkpoint: str | Path | None = None
     head: str = "ctc"
     precision: str = "fp32"
     padding: Padding = "padding-invariant"
-    output: Path | None = None
+    output: str | Path | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
