@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
 
-
 # The process reads its own high-water mark: that of a child, as its parent sees it, starts with the parent's.
 EXPORT = """
 import sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -163,6 +164,13 @@ def test_every_flipped_byte_of_a_manifest_is_noticed(bundle, capsys):
         refused(capsys, run_cli.main, "info", bundle)
 
 
+@pytest.mark.parametrize("main", [run_cli.main, export_cli.main])
+def test_version(main, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.split()[1] == importlib.metadata.version("w2vc")
+
+
 def test_info(digits, capsys):
     assert run_cli.main(["info", str(digits["fp16"])]) == 0
     shown = capsys.readouterr().out
@@ -222,6 +230,7 @@ def test_a_wrong_head_is_refused(tmp_path, capsys):
     model = build("conformer-relative", **TINY)
     save(model, tmp_path / "model")
     model.wav2vec2_conformer.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "vocab.json").unlink()  # a model without a head has no tokenizer either
     line = refused(capsys, export_cli.main, tmp_path / "model", "--head", "ctc", "-o", tmp_path / "out")
     assert "has no weights for head 'ctc'" in line
 

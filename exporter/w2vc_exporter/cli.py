@@ -49,6 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         help="Hugging Face directory or hub id; without it, a small digits recogniser",
     )
     parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
+    parser.add_version()
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
     precision.add_argument(

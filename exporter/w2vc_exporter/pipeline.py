@@ -62,13 +62,15 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         with progress.step(f"reading {options.source.name}"):
             config = w2vc_model.read_config(source)
             features = read_features(source)
-            ctc = read_ctc(source, config.vocab_size or 0)
             model = w2vc_model.load(source, options.task, options.padding)
+            assert config.vocab_size is not None  # or the head would have been refused
+            ctc = read_ctc(source, config.vocab_size)
         with progress.step("tracing"):
             outputs: dict[str, tuple[str | int, ...]] = {"logits": ("batch", "frames", len(ctc.vocabulary))}
             graph_model = trace(model, features.sampling_rate, outputs)
         with progress.step(f"writing {options.precision}"):
             graph = _write_graph(graph_model, directory, options.precision)
+            del graph_model  # its weights are on disk now, and verification needs the memory
         frames = Frames(*receptive_field(config.conv_kernel, config.conv_stride))
         with progress.step("verifying against PyTorch"):
             verdict = _gate(model, directory, graph, features, frames, options)

@@ -92,6 +92,7 @@ def info(bundle: Path, as_json: bool) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog=PROGRAM, description="Run speech bundles that w2vc-export wrote.")
+    parser.add_version()
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("run", help="transcribe recordings")

@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import NoReturn
 
 from .errors import W2vcError
@@ -19,6 +20,10 @@ DONE, REJECTED, WRONG_INPUT, BUG = 0, 1, 2, 3
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def add_version(self) -> None:
+        """Add ``--version``."""
+        self.add_argument("--version", action="version", version=f"%(prog)s {version('w2vc')}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
