@@ -139,7 +139,7 @@ def test_missing_pieces(tmp_path, checkpoint):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"adapter_attn_dim": 16}, "adapter_attn_dim 16 is not supported; export a checkpoint without language adap"),
+        ({"adapter_attn_dim": 0, "do_stable_layer_norm": True}, "adapter_attn_dim must be a positive integer, got 0"),
         ({"num_conv_pos_embedding_groups": 5}, "must be a multiple of num_conv_pos_embedding_groups 5"),
         ({"do_stable_layer_norm": None}, "do_stable_layer_norm None is not supported"),
     ],

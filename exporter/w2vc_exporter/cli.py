@@ -55,6 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="short for --precision fp16"
     )
+    parser.add_argument("--target-lang", metavar="LANG", help="language adapter to export with, such as fra")
     parser.add_argument(
         "--padding", choices=PADDINGS, default=PADDINGS[0],
         help="what a padded batch computes: each clip as if alone (default), or what Hugging Face computes",

@@ -13,7 +13,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
-def find_checkpoint(source: Path) -> Path:
+def find_checkpoint(source: Path, target_lang: str | None = None) -> Path:
     """A directory as it is; for ``owner/name``, the hub's files, fetched or from the local cache.
 
     Raises `ExportError` where the hub cannot give them. What is neither is returned for the reader to refuse.
@@ -24,8 +24,9 @@ def find_checkpoint(source: Path) -> Path:
         raise ExportError(f"{source} is not a directory; to read it as a hub id, pip install huggingface_hub")
     from huggingface_hub import snapshot_download
 
+    adapters = [f"adapter.{target_lang}.*"] if target_lang else []
     try:
-        return Path(snapshot_download(str(source), allow_patterns=[*COPIED, *WEIGHTS]))
+        return Path(snapshot_download(str(source), allow_patterns=[*COPIED, *WEIGHTS, *adapters]))
     except Exception as error:  # no common root: network, authentication and missing repositories each have their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(f"{source} is not a directory, and the hub did not give it: {reason}") from error

@@ -24,6 +24,7 @@ class ExportOptions:
     package carries.
     head: ``ctc`` or the ecosystem's name of its task, ``automatic-speech-recognition``.
     precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
+    target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
@@ -34,6 +35,7 @@ class ExportOptions:
     precision: str = "fp32"
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
+    target_lang: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -59,5 +61,5 @@ class ExportOptions:
         """The directory of the bundle."""
         if self.output is not None:
             return Path(self.output)
-        suffix = "" if self.precision == "fp32" else f"-{self.precision}"
-        return Path(f"{self.source.resolve().name}-{self.task}{suffix}")
+        precision = None if self.precision == "fp32" else self.precision
+        return Path("-".join(filter(None, (self.source.resolve().name, self.target_lang, self.task, precision))))

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from torch import nn
 
 import w2vc_model
-from w2vc_model.checkpoint import weight_files
+from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import receptive_field
 from w2vc_runtime.manifest import FILE_NAME, Features, Frames, Graph, Manifest, Tensor, file_entry
 from w2vc_runtime.session import open_session
@@ -57,14 +57,13 @@ def run(options: ExportOptions) -> ExportResult:
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
     progress = Progress(5)
-    source, target = find_checkpoint(options.source), options.target
+    source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
         with progress.step(f"reading {options.source.name}"):
             config = w2vc_model.read_config(source)
             features = read_features(source)
-            model = w2vc_model.load(source, options.task, options.padding)
-            assert config.vocab_size is not None  # or the head would have been refused
-            ctc = read_ctc(source, config.vocab_size)
+            model = w2vc_model.load(source, options.task, options.padding, options.target_lang)
+            ctc = read_ctc(source, model.lm_head.out_features, options.target_lang)
         with progress.step("tracing"):
             outputs: dict[str, tuple[str | int, ...]] = {"logits": ("batch", "frames", len(ctc.vocabulary))}
             graph_model = trace(model, features.sampling_rate, outputs)
@@ -76,6 +75,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             verdict = _gate(model, directory, graph, features, frames, options)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]
+            if options.target_lang is not None:
+                files.append(adapter_file(source, options.target_lang))
             bundle.copy_files(source, COPIED, directory)
             manifest = Manifest(
                 name=target.name,

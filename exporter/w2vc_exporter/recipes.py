@@ -13,6 +13,7 @@ from .errors import RecipeError
 FEATURE_EXTRACTORS = {"Wav2Vec2FeatureExtractor": "waveform"}
 TOKENIZERS = ("Wav2Vec2CTCTokenizer",)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+LANGUAGES_AT_MOST = 10
 # Copied into the bundle as they are, for whoever wants to feed the graph with Hugging Face's own classes.
 COPIED = (
     "config.json", "preprocessor_config.json", "processor_config.json", "vocab.json", "tokenizer_config.json",
@@ -45,15 +46,20 @@ def read_features(checkpoint: Path) -> Features:
     )
 
 
-def read_ctc(checkpoint: Path, vocab_size: int) -> Ctc:
-    """The decoding rules (HF ``Wav2Vec2CTCTokenizer``) for a head of ``vocab_size`` logits."""
+def read_ctc(checkpoint: Path, vocab_size: int, target_lang: str | None = None) -> Ctc:
+    """The decoding rules (HF ``Wav2Vec2CTCTokenizer``) for a head of ``vocab_size`` logits.
+
+    target_lang: which of the vocabularies, where they are nested by language; by default the tokenizer's own.
+    """
     path = checkpoint / "vocab.json"
     vocabulary = _read_json(path)
     if not vocabulary:
         raise RecipeError(f"{checkpoint} has no vocab.json; save the tokenizer beside the model")
-    if not all(isinstance(index, int) and not isinstance(index, bool) for index in vocabulary.values()):
-        raise RecipeError(f"{path} must map each token to a number; vocabularies nested by language are not supported")
     settings = _read_json(checkpoint / "tokenizer_config.json") | _read_json(checkpoint / "special_tokens_map.json")
+    if all(isinstance(value, dict) for value in vocabulary.values()):
+        vocabulary = _of_language(path, vocabulary, target_lang or settings.get("target_lang"))
+    if not all(isinstance(index, int) and not isinstance(index, bool) for index in vocabulary.values()):
+        raise RecipeError(f"{path} must map each token to its number, or each language to such a map")
     kind = settings.get("tokenizer_class", TOKENIZERS[0])
     if kind not in TOKENIZERS:
         raise RecipeError(
@@ -80,6 +86,15 @@ def read_ctc(checkpoint: Path, vocab_size: int) -> Ctc:
         do_lower_case=bool(settings.get("do_lower_case", False)),
         clean_up_tokenization_spaces=bool(settings.get("clean_up_tokenization_spaces", False)),
     )
+
+
+def _of_language(path: Path, vocabularies: dict[str, Any], language: str | None) -> dict[str, Any]:
+    if language is None or language not in vocabularies:
+        wanted = "needs a target language" if language is None else f"has no language {language!r}"
+        there = ", ".join(sorted(vocabularies)[:LANGUAGES_AT_MOST])
+        more = f" and {len(vocabularies) - LANGUAGES_AT_MOST} more" if len(vocabularies) > LANGUAGES_AT_MOST else ""
+        raise RecipeError(f"{path} {wanted}; there: {there}{more}")
+    return vocabularies[language]
 
 
 def _added(checkpoint: Path, settings: dict[str, Any]) -> dict[str, int]:

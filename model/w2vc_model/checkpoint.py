@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from .config import SpeechConfig
 from .errors import CheckpointError, ConfigError, HeadError
 from .families import FAMILIES, Family
-from .heads import HEADS
+from .heads import HEADS, ForCTC
 from .masks import PaddingContract
 
 COUNTERS = ".num_batches_tracked"
@@ -33,13 +34,18 @@ WEIGHT_FILES = (
 )
 # Both spellings of weight norm, as one.
 WEIGHT_NORM = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
+# In the order of preference, the last wins: sorted by name, .safetensors comes after .bin.
+ADAPTERS = (".bin", ".safetensors")
 NAMED_AT_MOST = 10
 
 
-def load(directory: str | Path, head: str, padding: PaddingContract = "padding-invariant") -> nn.Module:
+def load(
+    directory: str | Path, head: str, padding: PaddingContract = "padding-invariant", target_lang: str | None = None
+) -> ForCTC:
     """Load one head of a Hugging Face checkpoint, in fp32 and in evaluation mode.
 
     directory: holds ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, single or sharded.
+    target_lang: language whose adapter and head replace those of the weight file (HF ``load_adapter``).
     Raises `CheckpointError` (a file or tensor is missing, damaged, unexpected or of the wrong shape), `ConfigError`
     (an unsupported configuration) or `HeadError` (the checkpoint has other heads).
     """
@@ -47,7 +53,13 @@ def load(directory: str | Path, head: str, padding: PaddingContract = "padding-i
         raise HeadError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     directory = Path(directory)
     config = read_config(directory)
-    tensors = _rename(read_tensors(directory), FAMILIES[config.model_type])
+    tensors = read_tensors(weight_files(directory))
+    if target_lang is not None:
+        adapter = read_tensors([adapter_file(directory, target_lang)])
+        tensors |= adapter
+        if "lm_head.bias" in adapter:  # every language has its own alphabet
+            config = dataclasses.replace(config, vocab_size=len(adapter["lm_head.bias"]))
+    tensors = _rename(tensors, FAMILIES[config.model_type])
     entry = HEADS[head]
     if not any(name.startswith(entry.marker) for name in tensors):
         present = _heads_of(tensors)
@@ -99,10 +111,21 @@ def weight_files(directory: Path) -> list[Path]:
     raise CheckpointError(f"{directory} has no weights; expected one of {', '.join(WEIGHT_FILES)}")
 
 
-def read_tensors(directory: Path) -> dict[str, Tensor]:
-    """All tensors of the checkpoint under the names of the file."""
+def adapter_file(directory: Path, target_lang: str) -> Path:
+    """The file of a language adapter; raise `CheckpointError` where the checkpoint has none for that language."""
+    if getattr(read_config(directory), "adapter_attn_dim", None) is None:
+        raise CheckpointError(f"{directory} has no language adapters (adapter_attn_dim); leave out the target language")
+    found = {path.name.split(".")[1]: path for path in sorted(directory.glob("adapter.*.*")) if path.suffix in ADAPTERS}
+    if target_lang not in found:
+        there = _listed(list(found)) if found else "none"
+        raise CheckpointError(f"{directory} has no adapter for language {target_lang!r}; there: {there}")
+    return found[target_lang]
+
+
+def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
+    """All tensors of some weight files under the names that they have there."""
     tensors: dict[str, Tensor] = {}
-    for path in weight_files(directory):
+    for path in files:
         try:
             if path.suffix == ".safetensors":
                 tensors.update(load_file(path))

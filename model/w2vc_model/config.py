@@ -159,10 +159,9 @@ class Wav2Vec2Config(SpeechConfig):
         self._positive("num_conv_pos_embedding_groups")
         self._one_of("do_stable_layer_norm", (True, False))
         if self.adapter_attn_dim is not None:
-            raise ConfigError(
-                f"config.json: adapter_attn_dim {self.adapter_attn_dim} is not supported; "
-                "export a checkpoint without language adapters"
-            )
+            self._positive("adapter_attn_dim")
+            if not self.do_stable_layer_norm:
+                raise ConfigError("config.json: adapter_attn_dim needs do_stable_layer_norm true, as in Hugging Face")
         if self.hidden_size % self.num_conv_pos_embedding_groups:
             raise ConfigError(
                 f"config.json: hidden_size {self.hidden_size} must be a multiple of "

@@ -32,7 +32,7 @@ class ForCTC(nn.Module):
 class Head:
     """One value of ``--head``: its module, the parameters that mark a checkpoint as having it, its outputs."""
 
-    module: type[nn.Module]
+    module: type[ForCTC]
     marker: str
     outputs: tuple[str, ...]
 

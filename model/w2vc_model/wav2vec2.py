@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from .activations import ACTIVATIONS
@@ -45,12 +46,31 @@ class EncoderLayer(nn.Module):
         return self.final_layer_norm(x + self.feed_forward(x))
 
 
+class LanguageAdapter(nn.Module):
+    """Bottleneck at the end of a layer, with weights for each language (HF ``Wav2Vec2AttnAdapterLayer``)."""
+
+    def __init__(self, width: int, bottleneck: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.linear_1 = nn.Linear(width, bottleneck)
+        self.linear_2 = nn.Linear(bottleneck, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear_2(torch.relu(self.linear_1(self.norm(x))))
+
+
 class StableEncoderLayer(EncoderLayer):
     """Transformer layer, normalised before each part (HF ``Wav2Vec2EncoderLayerStableLayerNorm``)."""
 
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__(config)
+        width, bottleneck = config.hidden_size, config.adapter_attn_dim
+        self.adapter_layer = None if bottleneck is None else LanguageAdapter(width, bottleneck)
+
     def forward(self, x: Tensor, key_mask: Tensor) -> Tensor:
         x = x + self.attention(self.layer_norm(x), key_mask, None)
-        return x + self.feed_forward(self.final_layer_norm(x))
+        x = x + self.feed_forward(self.final_layer_norm(x))
+        return x if self.adapter_layer is None else x + self.adapter_layer(x)
 
 
 class Encoder(nn.Module):
