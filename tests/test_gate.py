@@ -13,7 +13,7 @@ from oracle import tiny
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import Verdict, verify
+from w2vc_exporter.verify import Verdict, references, verify
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.session import OnnxRuntimeSession, open_session
 
@@ -32,7 +32,8 @@ def judge(bundle: Path, graph: onnx.ModelProto, tmp_path: Path) -> Verdict:
     onnx.save(graph, path)
     manifest = Manifest.read(bundle)
     model = w2vc_model.load(bundle.parent / "checkpoint", "ctc")
-    return verify(model, open_session(path, "cpu"), manifest.features, manifest.frames, manifest.padding, "fp32")
+    cases = references(model, manifest.features, manifest.frames, manifest.padding)
+    return verify(open_session(path, "cpu"), cases, "fp32")
 
 
 def scale(graph: onnx.ModelProto, name: str, factor: float) -> None:

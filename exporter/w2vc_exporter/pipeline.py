@@ -13,12 +13,11 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from torch import nn
 
 import w2vc_model
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import receptive_field
-from w2vc_runtime.manifest import FILE_NAME, Features, Frames, Graph, Manifest, Tensor, file_entry
+from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Manifest, Tensor, file_entry
 from w2vc_runtime.session import open_session
 
 from . import bundle
@@ -29,7 +28,7 @@ from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
 from .recipes import COPIED, read_ctc, read_features
 from .trace import INPUTS, OPSET, trace
-from .verify import Verdict, verify
+from .verify import Reference, Verdict, references, verify
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 DTYPES = {"input_values": "float32", "attention_mask": "int64"}
@@ -72,7 +71,9 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             del graph_model  # its weights are on disk now, and verification needs the memory
         frames = Frames(*receptive_field(config.conv_kernel, config.conv_stride))
         with progress.step("verifying against PyTorch"):
-            verdict = _gate(model, directory, graph, features, frames, options)
+            cases = references(model, features, frames, options.padding)
+            del model  # likewise
+            verdict = _gate(cases, directory, graph, options)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
@@ -113,12 +114,9 @@ def _write_graph(model: ir.Model, directory: Path, precision: str) -> Graph:
     return Graph(precision, files, OPSET, dict(sorted(kept.items())))
 
 
-def _gate(
-    model: nn.Module, directory: Path, graph: Graph, features: Features, frames: Frames, options: ExportOptions
-) -> Verdict:
+def _gate(cases: list[Reference], directory: Path, graph: Graph, options: ExportOptions) -> Verdict:
     """Verify the written graph; move what fails aside and raise `RejectedError`."""
-    session = open_session(directory / graph.files[0], "cpu")
-    verdict = verify(model, session, features, frames, options.padding, graph.precision)
+    verdict = verify(open_session(directory / graph.files[0], "cpu"), cases, graph.precision)
     (directory / "report.json").write_text(json.dumps(verdict.to_dict(), indent=2) + "\n", encoding="utf-8")
     if verdict.problems:
         rejected = bundle.set_aside(directory, options.target)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from w2vc_runtime.features import RECIPES
+from w2vc_runtime.features import RECIPES, Inputs
 from w2vc_runtime.manifest import Features, Frames
 from w2vc_runtime.session import Session
 
@@ -105,26 +105,55 @@ class Verdict:
         }
 
 
-def verify(
-    model: nn.Module, session: Session, features: Features, frames: Frames, padding: str, precision: str
-) -> Verdict:
-    """Run a graph and its PyTorch model side by side on `CASES` and `GAINS`.
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch computes for one case.
 
-    Under ``padding-invariant`` the reference is each clip alone, so that a graph which lets padding in fails; under
-    ``hf-exact`` it is the padded batch.
+    inputs: the graph's inputs. counts: frames of each clip that mean something. expected: logits [frames, vocabulary]
+    of each clip.
     """
-    budget = BUDGETS[precision]
-    rows, problems = [], []
+
+    case: str
+    seconds: float
+    inputs: Inputs
+    counts: tuple[int, ...]
+    expected: tuple[Array, ...]
+
+
+@torch.no_grad()
+def references(model: nn.Module, features: Features, frames: Frames, padding: str) -> list[Reference]:
+    """Run the PyTorch model on `CASES` and `GAINS`.
+
+    Under ``padding-invariant`` each clip is run alone, so that a graph which lets padding in fails; under ``hf-exact``
+    the padded batch is run. All of it is done before the graph is loaded: the two need not be in memory together.
+    """
+    result = []
     for name, clips in _batches(features.sampling_rate, frames):
         inputs = RECIPES[features.kind](clips, features, padding)
-        actual = session.run(inputs)["logits"]
-        pairs = list(_pairs(model, inputs, actual, [len(clip) for clip in clips], frames, padding))
-        row = _compare(name, len(clips), max(map(len, clips)) / features.sampling_rate, pairs)
+        values, mask = (torch.from_numpy(inputs[name]) for name in ("input_values", "attention_mask"))
+        if padding == "hf-exact":
+            expected = tuple(model(values, mask).numpy())
+            counts = tuple(map(len, expected))
+        else:
+            lengths = [len(clip) for clip in clips]
+            alone = [(values[row : row + 1, :n], mask[row : row + 1, :n]) for row, n in enumerate(lengths)]
+            expected = tuple(model(*clip)[0].numpy() for clip in alone)
+            counts = tuple(map(frames.count, lengths))
+        result.append(Reference(name, values.shape[1] / features.sampling_rate, inputs, counts, expected))
+    return result
+
+
+def verify(session: Session, cases: Sequence[Reference], precision: str) -> Verdict:
+    """Run a graph on what PyTorch was run on, and compare within the budget of its precision."""
+    budget = BUDGETS[precision]
+    rows, problems = [], []
+    for case in cases:
+        row = _compare(case, session.run(case.inputs)["logits"])
         rows.append(row)
         if not np.isfinite(row.difference):
-            problems.append(f"{name}: the graph gives NaN or a wrong number of frames")
+            problems.append(f"{row.case}: the graph gives NaN or a wrong number of frames")
         elif row.difference > budget.difference:
-            problems.append(f"{name}: differs by {row.difference:.1e} of the largest logit")
+            problems.append(f"{row.case}: differs by {row.difference:.1e} of the largest logit")
     verdict = Verdict(precision, budget, tuple(rows), tuple(problems))
     if not problems and verdict.tokens < budget.tokens:
         problems.append(f"the same token in {verdict.tokens:.2%} of the frames, {budget.tokens:.1%} is required")
@@ -147,32 +176,19 @@ def _noise(samples: int, rate: int, generator: np.random.Generator) -> Array:
     return (SPEECH_LEVEL * envelope * generator.standard_normal(samples)).astype(np.float32)
 
 
-@torch.no_grad()
-def _pairs(
-    model: nn.Module, inputs: dict[str, Any], actual: Array, lengths: Sequence[int], frames: Frames, padding: str
-) -> Iterator[tuple[Array, Array]]:
-    """What the graph gave and what it should have given, [frames, vocabulary] each."""
-    values, mask = (torch.from_numpy(inputs[name]) for name in ("input_values", "attention_mask"))
-    if padding == "hf-exact":
-        yield from zip(actual, model(values, mask).numpy(), strict=True)
-        return
-    for row, length in enumerate(lengths):
-        expected = model(values[row : row + 1, :length], mask[row : row + 1, :length])[0].numpy()
-        yield actual[row, : frames.count(length)], expected
-
-
 def _rounded(difference: float) -> float | None:
     """Two digits; None for a difference that JSON has no number for."""
     return float(f"{difference:.1e}") if np.isfinite(difference) else None
 
 
-def _compare(name: str, batch: int, seconds: float, pairs: Sequence[tuple[Array, Array]]) -> Row:
-    difference, same, total = 0.0, 0, 0
-    for actual, expected in pairs:
-        total += len(expected)
+def _compare(case: Reference, logits: Array) -> Row:
+    difference, same = 0.0, 0
+    for row, count, expected in zip(logits, case.counts, case.expected, strict=True):
+        actual = row[:count]
         if actual.shape != expected.shape or not np.isfinite(actual).all():
             difference = float("inf")
             continue
         difference = max(difference, float(np.abs(actual - expected).max() / np.abs(expected).max()))
         same += int((actual.argmax(-1) == expected.argmax(-1)).sum())
-    return Row(name, batch, round(seconds, 4), difference, total, same / total)
+    total = sum(map(len, case.expected))
+    return Row(case.case, len(case.counts), round(case.seconds, 4), difference, total, same / total)
