@@ -27,7 +27,7 @@ from .options import ExportOptions
 from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
 from .recipes import COPIED, read_ctc, read_features
-from .trace import INPUTS, OPSET, trace
+from .trace import INPUTS, OPSET, release, trace
 from .verify import Reference, Verdict, references, verify
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -68,11 +68,11 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             graph_model = trace(model, features.sampling_rate, outputs)
         with progress.step(f"writing {options.precision}"):
             graph = _write_graph(graph_model, directory, options.precision)
-            del graph_model  # its weights are on disk now, and verification needs the memory
+            release(graph_model)
         frames = Frames(*receptive_field(config.conv_kernel, config.conv_stride))
         with progress.step("verifying against PyTorch"):
             cases = references(model, features, frames, options.padding)
-            del model  # likewise
+            del model  # the graph's turn to need the memory
             verdict = _gate(cases, directory, graph, options)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]

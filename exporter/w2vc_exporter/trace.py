@@ -45,6 +45,12 @@ def trace(model: nn.Module, sampling_rate: int, outputs: dict[str, tuple[str | i
     return graph_model
 
 
+def release(model: ir.Model) -> None:
+    """Let go of the weights of a graph that is written: torch's exporter keeps the graph itself alive."""
+    for value in model.graph.initializers.values():
+        value.const_value = None
+
+
 def _name_dimensions(model: ir.Model, outputs: dict[str, tuple[str | int, ...]]) -> None:
     for value in (*model.graph.inputs, *model.graph.outputs):
         assert value.name is not None

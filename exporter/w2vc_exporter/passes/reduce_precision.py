@@ -173,4 +173,5 @@ class _Rewrite:
         for name, value in list(self.graph.initializers.items()):
             if not value.uses() and not value.is_graph_output():
                 del self.graph.initializers[name]
+                value.const_value = None  # whoever still knows the value need not hold its weights
                 self.modified = True
