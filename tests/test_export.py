@@ -60,6 +60,15 @@ def test_real_width_from_a_tenth_to_twenty_seconds(name, tmp_path):
         assert difference(row[: len(expected)], expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("wav2vec2-conformer-r")][:2])
+def test_real_width_equals_hugging_faces_padded_batch(name, tmp_path):
+    theirs = build(PUBLISHED[name][0], **PUBLISHED[name][1])
+    checkpoint = save(theirs, tmp_path / name)
+    bundle = export(ExportOptions(checkpoint, padding="hf-exact", output=tmp_path / "bundle")).bundle
+    batch = clips(32000, 1600, 17777)
+    assert difference(run(bundle, batch), together(theirs, batch)) < TOLERANCE
+
+
 def test_graph_has_dynamic_batch_and_time_and_the_ecosystems_names(digits):
     graph = onnx.load(digits["fp32"] / "model.onnx").graph
     shapes = {
