@@ -54,6 +54,9 @@ def test_pytorch_bin_single_and_sharded(checkpoint):
     torch.save(tensors, checkpoint / "pytorch_model.bin")
     assert same_weights(tiny()[1], checkpoint)
 
+    torch.save(tensors, checkpoint / "pytorch_model.bin", _use_new_zipfile_serialization=False)  # before torch 1.6
+    assert same_weights(tiny()[1], checkpoint)
+
     (checkpoint / "pytorch_model.bin").unlink()
     names = sorted(tensors)
     shards = {"pytorch_model-00001-of-00002.bin": names[:30], "pytorch_model-00002-of-00002.bin": names[30:]}
@@ -113,6 +116,17 @@ def test_missing_unexpected_and_misshapen_tensors_are_named_at_most_ten_of_each(
     assert missing.endswith(" more")
     assert unexpected == "unexpected: backbone.surprise"
     assert misshapen == "wrong shape: lm_head.bias [7] instead of [32]"
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_truncated_pickles(checkpoint, zipped):
+    tensors = load_file(checkpoint / "model.safetensors")
+    (checkpoint / "model.safetensors").unlink()
+    path = checkpoint / "pytorch_model.bin"
+    torch.save(tensors, path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
+        w2vc_model.load(checkpoint, "ctc")
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
             if path.suffix == ".safetensors":
                 tensors.update(load_file(path))
             else:
-                tensors.update(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+                # Files from before torch 1.6 are no zip archives and cannot be mapped.
+                mapped = zipfile.is_zipfile(path)
+                tensors.update(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
         except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, struct.error) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CheckpointError(f"{path} is damaged or truncated ({reason}); fetch it again") from error
