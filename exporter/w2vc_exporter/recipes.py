@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from w2vc_model.errors import listed
 from w2vc_runtime.manifest import Ctc, Features
 
 from .errors import RecipeError
@@ -13,7 +14,6 @@ from .errors import RecipeError
 FEATURE_EXTRACTORS = {"Wav2Vec2FeatureExtractor": "waveform"}
 TOKENIZERS = ("Wav2Vec2CTCTokenizer",)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-LANGUAGES_AT_MOST = 10
 # Copied into the bundle as they are, for whoever wants to feed the graph with Hugging Face's own classes.
 COPIED = (
     "config.json", "preprocessor_config.json", "processor_config.json", "vocab.json", "tokenizer_config.json",
@@ -91,9 +91,7 @@ def read_ctc(checkpoint: Path, vocab_size: int, target_lang: str | None = None) 
 def _of_language(path: Path, vocabularies: dict[str, Any], language: str | None) -> dict[str, Any]:
     if language is None or language not in vocabularies:
         wanted = "needs a target language" if language is None else f"has no language {language!r}"
-        there = ", ".join(sorted(vocabularies)[:LANGUAGES_AT_MOST])
-        more = f" and {len(vocabularies) - LANGUAGES_AT_MOST} more" if len(vocabularies) > LANGUAGES_AT_MOST else ""
-        raise RecipeError(f"{path} {wanted}; there: {there}{more}")
+        raise RecipeError(f"{path} {wanted}; there: {listed(sorted(vocabularies))}")
     return vocabularies[language]
 
 

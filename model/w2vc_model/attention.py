@@ -1,14 +1,18 @@
-"""Self-attention of the conformer block, one class for each position kind."""
+"""Self-attention, one class for each position kind."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .config import SpeechConfig
-from .positions import rotate, skew
+from .positions import NoPositions, RelativePositions, RotaryPositions, rotate, skew
+
+if TYPE_CHECKING:  # configurations are checked against the kinds below
+    from .config import ConformerConfig, SpeechConfig
 
 
 class SelfAttention(nn.Module):
@@ -68,8 +72,19 @@ class RelativeAttention(SelfAttention):
         return (query + bias_u) @ key.transpose(2, 3) + skew((query + bias_v) @ offsets)
 
 
-ATTENTIONS: dict[str | None, type[SelfAttention]] = {
-    None: SelfAttention,
-    "relative": RelativeAttention,
-    "rotary": RotaryAttention,
+@dataclass(frozen=True)
+class PositionKind:
+    """One value of ``position_embeddings_type``: its name in a manifest, its attention, and what all layers share."""
+
+    name: str
+    attention: type[SelfAttention]
+    shared: Callable[[ConformerConfig], nn.Module]
+
+
+POSITION_KINDS: dict[str | None, PositionKind] = {
+    None: PositionKind("none", SelfAttention, lambda config: NoPositions()),
+    "relative": PositionKind("relative", RelativeAttention, lambda config: RelativePositions(config.hidden_size)),
+    "rotary": PositionKind(
+        "rotary", RotaryAttention, lambda config: RotaryPositions(config.head_size, config.rotary_embedding_base)
+    ),
 }

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .config import SpeechConfig
-from .errors import CheckpointError, ConfigError, HeadError
+from .errors import CheckpointError, ConfigError, HeadError, listed
 from .families import FAMILIES, Family
 from .heads import HEADS, ForCTC
 from .masks import PaddingContract
@@ -37,7 +37,6 @@ WEIGHT_FILES = (
 WEIGHT_NORM = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
 # In the order of preference, the last wins: sorted by name, .safetensors comes after .bin.
 ADAPTERS = (".bin", ".safetensors")
-NAMED_AT_MOST = 10
 
 
 def load(
@@ -107,7 +106,7 @@ def weight_files(directory: Path) -> list[Path]:
             raise CheckpointError(f"{path} is not a valid index of weight shards") from error
         missing = [shard for shard in shards if not (directory / shard).is_file()]
         if missing:
-            raise CheckpointError(f"{directory} lacks weight files that {name} names: {_listed(missing)}")
+            raise CheckpointError(f"{directory} lacks weight files that {name} names: {listed(missing)}")
         return [directory / shard for shard in shards]
     raise CheckpointError(f"{directory} has no weights; expected one of {', '.join(WEIGHT_FILES)}")
 
@@ -118,7 +117,7 @@ def adapter_file(directory: Path, target_lang: str) -> Path:
         raise CheckpointError(f"{directory} has no language adapters (adapter_attn_dim); leave out the target language")
     found = {path.name.split(".")[1]: path for path in sorted(directory.glob("adapter.*.*")) if path.suffix in ADAPTERS}
     if target_lang not in found:
-        there = _listed(list(found)) if found else "none"
+        there = listed(list(found)) if found else "none"
         raise CheckpointError(f"{directory} has no adapter for language {target_lang!r}; there: {there}")
     return found[target_lang]
 
@@ -187,7 +186,7 @@ def _assign(model: nn.Module, tensors: dict[str, Tensor], directory: Path) -> No
         if tensors[name].shape != wanted[name].shape
     ]
     problems = [
-        f"{title}: {_listed(names)}"
+        f"{title}: {listed(names)}"
         for title, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", wrong))
         if names
     ]
@@ -197,9 +196,3 @@ def _assign(model: nn.Module, tensors: dict[str, Tensor], directory: Path) -> No
     # Batch norm insists on its counter, which an inference never reads.
     counters = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict() if name not in wanted}
     model.load_state_dict(state | counters, strict=True, assign=True)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED_AT_MOST])
-    more = len(names) - NAMED_AT_MOST
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from .activations import ACTIVATIONS
+from .attention import POSITION_KINDS
 from .errors import ConfigError
-from .positions import POSITION_KINDS
 
 FEATURE_NORMS = ("group", "layer")
 

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
-from .attention import ATTENTIONS
+from .attention import POSITION_KINDS
+from .backbone import Backbone
 from .config import ConformerConfig, SpeechConfig
-from .feature_encoder import FeatureEncoder, FeatureProjection
-from .masks import PaddingContract, frame_mask, key_mask
-from .positions import POSITION_KINDS
+from .masks import PaddingContract, key_mask
 
 
 class FeedForward(nn.Module):
@@ -65,7 +64,7 @@ class ConformerLayer(nn.Module):
         self.ffn1_layer_norm = nn.LayerNorm(width)
         self.ffn1 = FeedForward(config)
         self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.self_attn = ATTENTIONS[config.position_embeddings_type](config)
+        self.self_attn = POSITION_KINDS[config.position_embeddings_type].attention(config)
         self.conv_module = ConvolutionModule(config)
         self.ffn2_layer_norm = nn.LayerNorm(width)
         self.ffn2 = FeedForward(config)
@@ -84,8 +83,7 @@ class ConformerEncoder(nn.Module):
 
     def __init__(self, config: ConformerConfig, padding: PaddingContract) -> None:
         super().__init__()
-        kind = POSITION_KINDS[config.position_embeddings_type]
-        self.embed_positions = kind.build(config.hidden_size, config.head_size, config.rotary_embedding_base)
+        self.embed_positions = POSITION_KINDS[config.position_embeddings_type].shared(config)
         self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.num_hidden_layers))
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.masked_conv = padding == "padding-invariant"
@@ -100,24 +98,8 @@ class ConformerEncoder(nn.Module):
         return self.layer_norm(x)
 
 
-class Wav2Vec2Conformer(nn.Module):
-    """Waveform to hidden states (HF ``Wav2Vec2ConformerModel``)."""
+class Wav2Vec2Conformer(Backbone):
+    """The model of this family without a head (HF ``Wav2Vec2ConformerModel``)."""
 
-    def __init__(self, config: ConformerConfig, padding: PaddingContract = "padding-invariant") -> None:
-        super().__init__()
-        self.config = config
-        self.feature_extractor = FeatureEncoder(config, padding)
-        self.feature_projection = FeatureProjection(config)
-        self.encoder = ConformerEncoder(config, padding)
-
-    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
-        """Compute the last hidden state.
-
-        input_values: [batch, samples] float32, normalised as the checkpoint's preprocessor says, padded at the end.
-        attention_mask: [batch, samples] int64, 1 at valid samples; every clip needs at least one frame of them.
-        Returns [batch, frames, hidden].
-        """
-        lengths = attention_mask.sum(-1)
-        features = self.feature_extractor(input_values, lengths)
-        mask = frame_mask(lengths, features.shape[1], self.config.conv_kernel, self.config.conv_stride)
-        return self.encoder(self.feature_projection(features), mask)
+    def __init__(self, config: ConformerConfig, padding: PaddingContract) -> None:
+        super().__init__(config, padding, ConformerEncoder(config, padding))

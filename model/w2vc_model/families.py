@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
-
+from .backbone import Backbone
 from .config import ConformerConfig, SpeechConfig, Wav2Vec2Config
 from .conformer import Wav2Vec2Conformer
 from .wav2vec2 import Wav2Vec2
@@ -23,7 +22,7 @@ class Family:
     """
 
     config: type[SpeechConfig]
-    backbone: Callable[[Any, Any], nn.Module]
+    backbone: Callable[[Any, Any], Backbone]
     prefix: str
     unused: tuple[str, ...] = ("masked_spec_embed",)
     renamed: dict[str, str] = field(default_factory=dict)

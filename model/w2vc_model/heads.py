@@ -24,19 +24,18 @@ class ForCTC(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
 
     def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return logits [batch, frames, vocab_size]; the arguments are those of `Wav2Vec2Conformer`."""
+        """Return logits [batch, frames, vocab_size]; the arguments are those of `Backbone`."""
         return self.lm_head(self.backbone(input_values, attention_mask))
 
 
 @dataclass(frozen=True)
 class Head:
-    """One value of ``--head``: its module, the parameters that mark a checkpoint as having it, its outputs."""
+    """One value of ``--head``: its module, and the parameters that mark a checkpoint as having it."""
 
     module: type[ForCTC]
     marker: str
-    outputs: tuple[str, ...]
 
 
 HEADS: dict[str, Head] = {
-    "ctc": Head(ForCTC, "lm_head.", ("logits",)),
+    "ctc": Head(ForCTC, "lm_head."),
 }

@@ -1,4 +1,4 @@
-"""Position kinds of the conformer's self-attention: what each layer adds, and what all layers share.
+"""Positions of the conformer's self-attention: what all layers share, computed once.
 
 Both encodings are computed from the length inside the graph rather than cut from a table: no maximum length is baked
 in, and the angles stay in fp32 whatever the precision of the rest.
@@ -7,8 +7,6 @@ in, and the angles stay in fp32 whatever the precision of the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -77,18 +75,3 @@ def skew(scores: Tensor) -> Tensor:
     flat = scores.reshape(batch, heads, 2 * frames * frames)
     flat = flat.narrow(-1, frames - 1, frames * (2 * frames - 1))
     return flat.reshape(batch, heads, frames, 2 * frames - 1).narrow(-1, 0, frames)
-
-
-@dataclass(frozen=True)
-class PositionKind:
-    """One value of ``position_embeddings_type``: its name in a manifest and the module that all layers share."""
-
-    name: str
-    build: Callable[[int, int, int], nn.Module]  # hidden_size, head_size, rotary base
-
-
-POSITION_KINDS: dict[str | None, PositionKind] = {
-    None: PositionKind("none", lambda hidden, head, base: NoPositions()),
-    "relative": PositionKind("relative", lambda hidden, head, base: RelativePositions(hidden)),
-    "rotary": PositionKind("rotary", lambda hidden, head, base: RotaryPositions(head, base)),
-}

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from .activations import ACTIVATIONS
 from .attention import SelfAttention
+from .backbone import Backbone
 from .config import Wav2Vec2Config
 from .conformer import FeedForward
-from .feature_encoder import FeatureEncoder, FeatureProjection
-from .masks import PaddingContract, frame_mask, key_mask
+from .masks import PaddingContract, key_mask
 
 
 class PositionalConvEmbedding(nn.Module):
@@ -96,19 +96,8 @@ class Encoder(nn.Module):
         return self.layer_norm(x) if self.stable else x
 
 
-class Wav2Vec2(nn.Module):
-    """Waveform to hidden states (HF ``Wav2Vec2Model``)."""
+class Wav2Vec2(Backbone):
+    """The model of this family without a head (HF ``Wav2Vec2Model``)."""
 
     def __init__(self, config: Wav2Vec2Config, padding: PaddingContract) -> None:
-        super().__init__()
-        self.config = config
-        self.feature_extractor = FeatureEncoder(config, padding)
-        self.feature_projection = FeatureProjection(config)
-        self.encoder = Encoder(config)
-
-    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
-        """Compute the last hidden state [batch, frames, hidden]; the arguments are those of `Wav2Vec2Conformer`."""
-        lengths = attention_mask.sum(-1)
-        features = self.feature_extractor(input_values, lengths)
-        mask = frame_mask(lengths, features.shape[1], self.config.conv_kernel, self.config.conv_stride)
-        return self.encoder(self.feature_projection(features), mask)
+        super().__init__(config, padding, Encoder(config))

@@ -1,4 +1,4 @@
-"""The convolutional front end: raw waveform -> feature vectors every 20 ms (wav2vec 2.0, arXiv 2006.11477)."""
+"""What the families share: the convolutional front end (arXiv 2006.11477) and the model around an encoder."""
 
 from __future__ import annotations
 
@@ -104,3 +104,26 @@ class FeatureProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """[batch, frames, conv_dim[-1]] -> [batch, frames, hidden]."""
         return self.projection(self.layer_norm(features))
+
+
+class Backbone(nn.Module):
+    """Waveform to hidden states: the front end, a projection, and the encoder of a family (HF ``Wav2Vec2Model``)."""
+
+    def __init__(self, config: SpeechConfig, padding: PaddingContract, encoder: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.feature_extractor = FeatureEncoder(config, padding)
+        self.feature_projection = FeatureProjection(config)
+        self.encoder = encoder
+
+    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
+        """Compute the last hidden state.
+
+        input_values: [batch, samples] float32, normalised as the checkpoint's preprocessor says, padded at the end.
+        attention_mask: [batch, samples] int64, 1 at valid samples; every clip needs at least one frame of them.
+        Returns [batch, frames, hidden].
+        """
+        lengths = attention_mask.sum(-1)
+        features = self.feature_extractor(input_values, lengths)
+        mask = frame_mask(lengths, features.shape[1], self.config.conv_kernel, self.config.conv_stride)
+        return self.encoder(self.feature_projection(features), mask)
