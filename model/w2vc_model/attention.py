@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .positions import NoPositions, RelativePositions, RotaryPositions, rotate, skew
+from .positions import NoPositions, RelativeKeyPositions, RelativePositions, RotaryPositions, rotate, skew
 
 if TYPE_CHECKING:  # configurations are checked against the kinds below
-    from .config import ConformerConfig, SpeechConfig
+    from .config import BertConfig, SpeechConfig
 
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention without positions (HF ``Wav2Vec2ConformerSelfAttention``)."""
 
-    def __init__(self, config: SpeechConfig) -> None:
+    def __init__(self, config: SpeechConfig, width: int | None = None) -> None:
         super().__init__()
-        width = config.hidden_size
-        self.heads, self.head_size = config.num_attention_heads, config.head_size
+        width = width or config.hidden_size
+        self.heads, self.head_size = config.num_attention_heads, width // config.num_attention_heads
         self.scaling = self.head_size**-0.5
         self.linear_q = nn.Linear(width, width)
         self.linear_k = nn.Linear(width, width)
@@ -72,18 +72,42 @@ class RelativeAttention(SelfAttention):
         return (query + bias_u) @ key.transpose(2, 3) + skew((query + bias_v) @ offsets)
 
 
+class RelativeKeyAttention(SelfAttention):
+    """Self-attention with a learnt key for each clipped distance (Shaw et al., arXiv 1803.02155, equation 4).
+
+    Queries meet the distance table, and the scores by distance are then gathered by key: the [time, time, head_size]
+    keys of the paper are never built.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        rows = config.left_max_position_embeddings + config.right_max_position_embeddings + 1
+        self.distance_embedding = nn.Embedding(rows, self.head_size)
+
+    def scores(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
+        batch, heads, frames, _ = query.shape
+        distances = query @ self.distance_embedding.weight.T
+        bias = distances.flatten(2).index_select(2, positions).reshape(batch, heads, frames, frames)
+        return query @ key.transpose(2, 3) + bias
+
+
 @dataclass(frozen=True)
 class PositionKind:
     """One value of ``position_embeddings_type``: its name in a manifest, its attention, and what all layers share."""
 
     name: str
-    attention: type[SelfAttention]
-    shared: Callable[[ConformerConfig], nn.Module]
+    attention: Callable[[Any], SelfAttention]
+    shared: Callable[[Any], nn.Module]
 
 
 POSITION_KINDS: dict[str | None, PositionKind] = {
     None: PositionKind("none", SelfAttention, lambda config: NoPositions()),
     "relative": PositionKind("relative", RelativeAttention, lambda config: RelativePositions(config.hidden_size)),
+    "relative_key": PositionKind(
+        "relative_key",
+        RelativeKeyAttention,
+        lambda config: RelativeKeyPositions(config.left_max_position_embeddings, config.right_max_position_embeddings),
+    ),
     "rotary": PositionKind(
         "rotary", RotaryAttention, lambda config: RotaryPositions(config.head_size, config.rotary_embedding_base)
     ),

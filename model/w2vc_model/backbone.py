@@ -1,14 +1,17 @@
-"""What the families share: the convolutional front end (arXiv 2006.11477) and the model around an encoder."""
+"""What the families share: the convolutional front end (arXiv 2006.11477), the model around an encoder, the adapter."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
-from .config import SpeechConfig
-from .masks import PaddingContract, frame_mask
+from .config import SpeechConfig, WaveformConfig
+from .errors import ConfigError
+from .masks import Convolution, PaddingContract, frame_mask, masked
 
 
 class ChannelNorm(nn.Module):
@@ -46,7 +49,7 @@ class TimeLayerNorm(nn.LayerNorm):
 class ConvLayer(nn.Module):
     """Unpadded convolution, optional norm, activation (HF ``Wav2Vec2Conformer{No,Layer,Group}NormConvLayer``)."""
 
-    def __init__(self, config: SpeechConfig, index: int) -> None:
+    def __init__(self, config: WaveformConfig, index: int) -> None:
         super().__init__()
         channels = config.conv_dim[index]
         self.conv = nn.Conv1d(
@@ -74,56 +77,164 @@ class ConvLayer(nn.Module):
 class FeatureEncoder(nn.Module):
     """The stack of convolutions (HF ``Wav2Vec2ConformerFeatureEncoder``)."""
 
-    def __init__(self, config: SpeechConfig, padding: PaddingContract) -> None:
+    def __init__(self, config: WaveformConfig, padding: PaddingContract) -> None:
         super().__init__()
         self.conv_layers = nn.ModuleList(ConvLayer(config, index) for index in range(len(config.conv_dim)))
-        self.first = (config.conv_kernel[:1], config.conv_stride[:1])
+        self.first = config.convolutions[0]
         # Only the group norm looks across time: no other layer lets padding reach a valid frame.
         self.masked_norm = config.feat_extract_norm == "group" and padding == "padding-invariant"
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> Tensor:
         """input_values [batch, samples], lengths [batch] valid samples -> [batch, frames, conv_dim[-1]]."""
         x = input_values[:, None, :]
-        kernel, stride = self.first
         for index, layer in enumerate(self.conv_layers):
             mask = None
             if index == 0 and self.masked_norm:
-                mask = frame_mask(lengths, (x.shape[-1] - kernel[0]) // stride[0] + 1, kernel, stride)
+                frames = (x.shape[-1] - self.first.kernel) // self.first.stride + 1
+                mask = frame_mask(lengths, frames, (self.first,))
             x = layer(x, mask)
         return x.transpose(1, 2)
 
 
 class FeatureProjection(nn.Module):
-    """Layer norm and projection to the encoder's width (HF ``Wav2Vec2ConformerFeatureProjection``)."""
+    """Layer norm and projection to the encoder's width (HF ``Wav2Vec2FeatureProjection``)."""
 
-    def __init__(self, config: SpeechConfig) -> None:
+    def __init__(self, features: int, config: SpeechConfig) -> None:
         super().__init__()
-        self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
-        self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
+        self.layer_norm = nn.LayerNorm(features, eps=config.layer_norm_eps)
+        self.projection = nn.Linear(features, config.hidden_size)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """[batch, frames, conv_dim[-1]] -> [batch, frames, hidden]."""
-        return self.projection(self.layer_norm(features))
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, frames, features] -> hidden [batch, frames, hidden], and the normalised features."""
+        normed = self.layer_norm(features)
+        return self.projection(normed), normed
+
+
+class Encoded(NamedTuple):
+    """What the heads build on.
+
+    hidden: the last hidden state [batch, frames, output_size]; mask [batch, frames] is true at valid frames.
+    states: what went into the first layer and what each layer gave, [batch, encoder frames, hidden] each (HF
+    ``hidden_states``); state_mask: their valid frames. Without an adapter these are the frames of ``hidden``.
+    features: the normalised features in front of the encoder [batch, encoder frames, features].
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    states: tuple[Tensor, ...]
+    state_mask: Tensor
+    features: Tensor
 
 
 class Backbone(nn.Module):
-    """Waveform to hidden states: the front end, a projection, and the encoder of a family (HF ``Wav2Vec2Model``)."""
+    """Input to hidden states: a front end, an encoder, and an adapter (HF ``Wav2Vec2Model`` and its kin)."""
 
-    def __init__(self, config: SpeechConfig, padding: PaddingContract, encoder: nn.Module) -> None:
+    input_name: str
+    input_axes: tuple[str, ...]
+
+    def __init__(
+        self, config: SpeechConfig, padding: PaddingContract, projection: FeatureProjection, encoder: nn.Module
+    ) -> None:
         super().__init__()
         self.config = config
-        self.feature_extractor = FeatureEncoder(config, padding)
-        self.feature_projection = FeatureProjection(config)
+        self.padding = padding
+        self.feature_projection = projection
         self.encoder = encoder
+        self.masked_spec_embed: nn.Parameter | None = None
+        if padding == "hf-exact" and config.add_adapter and not config.adapter_is_counted:
+            raise ConfigError(
+                f"config.json: adapter_kernel_size {config.adapter_kernel_size} with adapter_stride "
+                f"{config.adapter_stride} makes Hugging Face count other frames than it computes, so that its padded "
+                "batches have no sound result; export with padding-invariant"
+            )
 
-    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Tensor:
-        """Compute the last hidden state.
+    def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [batch, frames, features] and which of their frames are valid, [batch, frames]."""
+        raise NotImplementedError
 
-        input_values: [batch, samples] float32, normalised as the checkpoint's preprocessor says, padded at the end.
-        attention_mask: [batch, samples] int64, 1 at valid samples; every clip needs at least one frame of them.
-        Returns [batch, frames, hidden].
+    def example(self, seconds: float) -> Tensor:
+        """Zeros to trace with: a batch of two clips of about that length."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, attention_mask: Tensor, mask_time_indices: Tensor | None = None) -> Encoded:
+        """Compute the hidden states.
+
+        inputs: ``input_values`` [batch, samples] or ``input_features`` [batch, frames, features], float32, as the
+        checkpoint's preprocessor gives them, padded at the end.
+        attention_mask: int64 [batch, samples or frames], 1 at valid ones; every clip needs at least one frame of them.
+        mask_time_indices: boolean [batch, frames]; where true, what the encoder sees is ``masked_spec_embed``.
         """
+        features, mask = self.front(inputs, attention_mask)
+        hidden, features = self.feature_projection(features)
+        if mask_time_indices is not None and self.masked_spec_embed is not None:
+            hidden = torch.where(mask_time_indices[:, :, None], self.masked_spec_embed, hidden)
+        hidden, states = self.encoder(hidden, mask)
+        if self.config.normalises_last_state:
+            states = (*states[:-1], hidden)
+        hidden, adapted = self.adapt(hidden, mask)
+        return Encoded(hidden, adapted, states, mask, features)
+
+    def adapt(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What follows the encoder: the hidden state and its valid frames after the adapter."""
+        return hidden, mask
+
+
+class WaveformBackbone(Backbone):
+    """A backbone over samples (HF ``Wav2Vec2Model`` and ``Wav2Vec2ConformerModel``)."""
+
+    input_name = "input_values"
+    input_axes = ("batch", "samples")
+
+    def __init__(self, config: WaveformConfig, padding: PaddingContract, encoder: nn.Module) -> None:
+        super().__init__(config, padding, FeatureProjection(config.conv_dim[-1], config), encoder)
+        self.feature_extractor = FeatureEncoder(config, padding)
+        self.adapter = ConvolutionalAdapter(config, padding) if config.add_adapter else None
+
+    def example(self, seconds: float) -> Tensor:
+        return torch.zeros(2, int(seconds * 16000))
+
+    def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         lengths = attention_mask.sum(-1)
-        features = self.feature_extractor(input_values, lengths)
-        mask = frame_mask(lengths, features.shape[1], self.config.conv_kernel, self.config.conv_stride)
-        return self.encoder(self.feature_projection(features), mask)
+        features = self.feature_extractor(inputs, lengths)
+        return features, frame_mask(lengths, features.shape[1], self.config.convolutions)
+
+    def adapt(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return (hidden, mask) if self.adapter is None else self.adapter(hidden, mask)
+
+
+class ConvolutionalAdapter(nn.Module):
+    """Strided convolutions after the encoder (HF ``Wav2Vec2Adapter``)."""
+
+    def __init__(self, config: WaveformConfig, padding: PaddingContract) -> None:
+        super().__init__()
+        width = config.output_size
+        self.proj = self.proj_layer_norm = None
+        if width != config.hidden_size:
+            self.proj = nn.Linear(config.hidden_size, width)
+            self.proj_layer_norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(AdapterLayer(width, each) for each in config.adapter_convolutions)
+        self.convolutions = config.adapter_convolutions
+        self.masked = padding == "padding-invariant"
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """x [batch, frames, hidden], mask [batch, frames] -> x and mask at the adapter's frames."""
+        if self.proj is not None and self.proj_layer_norm is not None:
+            x = self.proj_layer_norm(self.proj(x))
+        lengths = mask.sum(-1)
+        for index, layer in enumerate(self.layers):
+            x = layer(masked(x, mask) if self.masked else x)
+            mask = frame_mask(lengths, x.shape[1], self.convolutions[: index + 1])
+        return x, mask
+
+
+class AdapterLayer(nn.Module):
+    """One strided, gated convolution (HF ``Wav2Vec2AdapterLayer``)."""
+
+    def __init__(self, width: int, convolution: Convolution) -> None:
+        super().__init__()
+        kernel, stride, padding = convolution
+        self.conv = nn.Conv1d(width, 2 * width, kernel, stride, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, frames, width] -> [batch, fewer frames, width]."""
+        return F.glu(self.conv(x.transpose(1, 2)), dim=1).transpose(1, 2)

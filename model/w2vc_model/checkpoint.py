@@ -12,21 +12,17 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from .config import SpeechConfig
 from .errors import CheckpointError, ConfigError, HeadError, listed
 from .families import FAMILIES, Family
-from .heads import HEADS, ForCTC
+from .heads import HEADS, BaseModel, SpeechModel
 from .masks import PaddingContract
 
 COUNTERS = ".num_batches_tracked"
-# What the other heads of the family own; a checkpoint with several heads is not at fault.
-OTHER_HEADS = {
-    "sequence-classification": ("projector.", "classifier.", "layer_weights"),
-    "xvector": ("tdnn.", "objective."),
-    "pretraining": ("quantizer.", "project_hid.", "project_q."),
-}
+# What any head may own; a checkpoint with several heads is not at fault.
+OWNED = tuple(sorted({prefix for head in HEADS.values() for prefix in head.owned}))
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -40,12 +36,17 @@ ADAPTERS = (".bin", ".safetensors")
 
 
 def load(
-    directory: str | Path, head: str, padding: PaddingContract = "padding-invariant", target_lang: str | None = None
-) -> ForCTC:
+    directory: str | Path,
+    head: str,
+    padding: PaddingContract = "padding-invariant",
+    target_lang: str | None = None,
+    hidden_states: tuple[int, ...] = (),
+) -> SpeechModel:
     """Load one head of a Hugging Face checkpoint, in fp32 and in evaluation mode.
 
     directory: holds ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``, single or sharded.
     target_lang: language whose adapter and head replace those of the weight file (HF ``load_adapter``).
+    hidden_states: for head ``base``, the hidden states to give besides the last.
     Raises `CheckpointError` (a file or tensor is missing, damaged, unexpected or of the wrong shape), `ConfigError`
     (an unsupported configuration) or `HeadError` (the checkpoint has other heads).
     """
@@ -60,15 +61,12 @@ def load(
         if "lm_head.bias" in adapter:  # every language has its own alphabet
             config = dataclasses.replace(config, vocab_size=len(adapter["lm_head.bias"]))
     tensors = _rename(tensors, FAMILIES[config.model_type])
-    entry = HEADS[head]
-    if not any(name.startswith(entry.marker) for name in tensors):
-        present = _heads_of(tensors)
-        raise HeadError(
-            f"{directory} has no weights for head {head!r} (no {entry.marker}*); "
-            f"it has: {', '.join(present) if present else 'the encoder only'}"
-        )
+    present = heads_of(tensors)
+    if head not in present:
+        raise HeadError(f"{directory} has no weights for head {head!r}; it has: {', '.join(present)}")
+    kind = HEADS[head]
     with torch.device("meta"):
-        model = entry.module(config, padding)
+        model = BaseModel(config, padding, hidden_states) if kind is BaseModel else kind(config, padding)
     _assign(model, tensors, directory)
     return model.eval().requires_grad_(False)
 
@@ -147,7 +145,7 @@ def _rename(tensors: dict[str, Tensor], family: Family) -> dict[str, Tensor]:
     renamed = {}
     for name, tensor in tensors.items():
         inner = name.removeprefix(family.prefix)
-        if inner.startswith(family.unused) or inner.endswith(COUNTERS):
+        if inner.endswith(COUNTERS):
             continue
         for theirs, ours in {**family.renamed, **WEIGHT_NORM}.items():
             inner = inner.replace(theirs, ours)
@@ -169,17 +167,29 @@ def _fold_weight_norm(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def _heads_of(tensors: Iterable[str]) -> list[str]:
+def heads_of(tensors: Iterable[str]) -> list[str]:
+    """The heads whose weights are among some names of parameters; ``base`` is in every checkpoint.
+
+    Frame classification, sequence classification and x-vectors share names: whoever has more of them is meant.
+    """
     names = tuple(tensors)
-    markers = {name: (head.marker,) for name, head in HEADS.items()} | OTHER_HEADS
-    return [head for head, prefixes in markers.items() if any(name.startswith(prefixes) for name in names)]
+    found = {
+        name: head.marker
+        for name, head in HEADS.items()
+        if all(any(tensor.startswith(prefix) for tensor in names) for prefix in head.marker)
+    }
+    if "xvector" in found:
+        found.pop("sequence-classification", None)
+    if found.keys() & {"xvector", "sequence-classification"}:
+        found.pop("frame-classification", None)
+    return list(found)
 
 
-def _assign(model: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
+def _assign(model: SpeechModel, tensors: dict[str, Tensor], directory: Path) -> None:
     wanted = {name: t for name, t in model.state_dict().items() if not name.endswith(COUNTERS)}
-    others = tuple(prefix for prefixes in OTHER_HEADS.values() for prefix in prefixes)
+    unused = tuple(f"backbone.{name}" for name in FAMILIES[model.config.model_type].unused)
     missing = sorted(wanted.keys() - tensors.keys())
-    unexpected = sorted(name for name in tensors.keys() - wanted.keys() if not name.startswith(others))
+    unexpected = sorted(name for name in tensors.keys() - wanted.keys() if not name.startswith(OWNED + unused))
     wrong = [
         f"{name} {list(tensors[name].shape)} instead of {list(wanted[name].shape)}"
         for name in sorted(wanted.keys() & tensors.keys())

@@ -5,6 +5,7 @@ Parameter names are Hugging Face's. There is no dropout, no layerdrop and no tra
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,19 +13,20 @@ from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
 from .attention import POSITION_KINDS
-from .backbone import Backbone
-from .config import ConformerConfig, SpeechConfig
-from .masks import PaddingContract, key_mask
+from .backbone import WaveformBackbone
+from .config import ConformerConfig, ConformerFields, SpeechConfig
+from .masks import PaddingContract, key_mask, masked
 
 
 class FeedForward(nn.Module):
     """Position-wise feed-forward network (HF ``Wav2Vec2FeedForward``)."""
 
-    def __init__(self, config: SpeechConfig) -> None:
+    def __init__(self, config: SpeechConfig, width: int | None = None, activation: str | None = None) -> None:
         super().__init__()
-        self.intermediate_dense = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.output_dense = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
+        width = width or config.hidden_size
+        self.intermediate_dense = nn.Linear(width, config.intermediate_size)
+        self.output_dense = nn.Linear(config.intermediate_size, width)
+        self.activation = ACTIVATIONS[activation or config.hidden_act]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output_dense(self.activation(self.intermediate_dense(x)))
@@ -50,25 +52,25 @@ class ConvolutionModule(nn.Module):
         """x [batch, time, hidden]; mask [batch, time] true at valid frames, None to let padding in as HF does."""
         x = F.glu(self.pointwise_conv1(self.layer_norm(x)), dim=-1)
         if mask is not None:
-            x = x.masked_fill(~mask[:, :, None], 0.0)
+            x = masked(x, mask)
         x = self.activation(self.batch_norm(self.depthwise_conv(x.transpose(1, 2))))
         return self.pointwise_conv2(x.transpose(1, 2))
 
 
 class ConformerLayer(nn.Module):
-    """One conformer block (HF ``Wav2Vec2ConformerEncoderLayer``)."""
+    """One conformer block (HF ``Wav2Vec2ConformerEncoderLayer`` and ``Wav2Vec2BertEncoderLayer``)."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: ConformerFields, convolution: nn.Module, eps: float = 1e-5) -> None:
         super().__init__()
         width = config.hidden_size
-        self.ffn1_layer_norm = nn.LayerNorm(width)
+        self.ffn1_layer_norm = nn.LayerNorm(width, eps=eps)
         self.ffn1 = FeedForward(config)
-        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn_layer_norm = nn.LayerNorm(width, eps=eps)
         self.self_attn = POSITION_KINDS[config.position_embeddings_type].attention(config)
-        self.conv_module = ConvolutionModule(config)
-        self.ffn2_layer_norm = nn.LayerNorm(width)
+        self.conv_module = convolution
+        self.ffn2_layer_norm = nn.LayerNorm(width, eps=eps)
         self.ffn2 = FeedForward(config)
-        self.final_layer_norm = nn.LayerNorm(width)
+        self.final_layer_norm = nn.LayerNorm(width, eps=eps)
 
     def forward(self, x: Tensor, key_mask: Tensor, conv_mask: Tensor | None, positions: Any) -> Tensor:
         x = x + 0.5 * self.ffn1(self.ffn1_layer_norm(x))
@@ -79,27 +81,36 @@ class ConformerLayer(nn.Module):
 
 
 class ConformerEncoder(nn.Module):
-    """The stack of conformer blocks (HF ``Wav2Vec2ConformerEncoder``)."""
+    """The stack of conformer blocks (HF ``Wav2Vec2ConformerEncoder`` and ``Wav2Vec2BertEncoder``).
 
-    def __init__(self, config: ConformerConfig, padding: PaddingContract) -> None:
+    layer_norm: what follows the last block. masked_conv: whether the convolution modules know the padding.
+    """
+
+    def __init__(
+        self, config: ConformerFields, layers: Iterable[ConformerLayer], layer_norm: nn.Module, masked_conv: bool
+    ) -> None:
         super().__init__()
         self.embed_positions = POSITION_KINDS[config.position_embeddings_type].shared(config)
-        self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.num_hidden_layers))
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.masked_conv = padding == "padding-invariant"
+        self.layers = nn.ModuleList(layers)
+        self.layer_norm = layer_norm
+        self.masked_conv = masked_conv
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [batch, time, hidden]; mask [batch, time] true at valid frames."""
-        x = x.masked_fill(~mask[:, :, None], 0.0)
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """x [batch, time, hidden], mask [batch, time] true at valid frames -> last hidden state, all hidden states."""
+        x = masked(x, mask)
         positions = self.embed_positions(x.shape[1])
         keys = key_mask(mask, x.dtype)
+        states = [x]
         for layer in self.layers:
             x = layer(x, keys, mask if self.masked_conv else None, positions)
-        return self.layer_norm(x)
+            states.append(x)
+        return self.layer_norm(x), tuple(states)
 
 
-class Wav2Vec2Conformer(Backbone):
+class Wav2Vec2Conformer(WaveformBackbone):
     """The model of this family without a head (HF ``Wav2Vec2ConformerModel``)."""
 
     def __init__(self, config: ConformerConfig, padding: PaddingContract) -> None:
-        super().__init__(config, padding, ConformerEncoder(config, padding))
+        layers = [ConformerLayer(config, ConvolutionModule(config)) for _ in range(config.num_hidden_layers)]
+        norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        super().__init__(config, padding, ConformerEncoder(config, layers, norm, padding == "padding-invariant"))

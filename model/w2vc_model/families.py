@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .backbone import Backbone
-from .config import ConformerConfig, SpeechConfig, Wav2Vec2Config
+from .config import BertConfig, ConformerConfig, SpeechConfig, Wav2Vec2Config
 from .conformer import Wav2Vec2Conformer
 from .wav2vec2 import Wav2Vec2
+from .wav2vec2_bert import Wav2Vec2Bert
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,8 @@ FAMILIES: dict[str, Family] = {
         "wav2vec2_conformer.",
         # The conformer allocates convolutional positions and never calls them; its own are computed.
         unused=("masked_spec_embed", "encoder.pos_conv_embed.", "encoder.embed_positions."),
+    ),
+    "wav2vec2-bert": Family(
+        BertConfig, Wav2Vec2Bert, "wav2vec2_bert.", unused=("masked_spec_embed", "encoder.embed_positions.")
     ),
 }

@@ -1,7 +1,7 @@
 """Positions of the conformer's self-attention: what all layers share, computed once.
 
-Both encodings are computed from the length inside the graph rather than cut from a table: no maximum length is baked
-in, and the angles stay in fp32 whatever the precision of the rest.
+The sinusoidal encodings are computed from the length inside the graph rather than cut from a table: no maximum length
+is baked in, and the angles stay in fp32 whatever the precision of the rest.
 """
 
 from __future__ import annotations
@@ -57,6 +57,23 @@ class RotaryPositions(nn.Module):
         time = torch.arange(frames, device=self.inverse_frequency.device).to(torch.float32)
         angle = (time[:, None] * self.inverse_frequency)[:, None, :]
         return angle.cos(), angle.sin()
+
+
+class RelativeKeyPositions(nn.Module):
+    """Which row of a distance table each pair of frames reads (Shaw et al., arXiv 1803.02155, section 3.2)."""
+
+    def __init__(self, left: int, right: int) -> None:
+        super().__init__()
+        self.left, self.right = left, right
+
+    def forward(self, frames: int) -> Tensor:
+        """Return [frames * frames]: for query i and key j, ``i * rows + clamp(j - i, -left, right) + left``.
+
+        Flat, to read one row of scores by distance for each query with a single gather.
+        """
+        time = torch.arange(frames)
+        distance = (time[None, :] - time[:, None]).clamp(-self.left, self.right) + self.left
+        return (distance + time[:, None] * (self.left + self.right + 1)).flatten()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

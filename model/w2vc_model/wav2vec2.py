@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from .activations import ACTIVATIONS
 from .attention import SelfAttention
-from .backbone import Backbone
+from .backbone import WaveformBackbone
 from .config import Wav2Vec2Config
 from .conformer import FeedForward
-from .masks import PaddingContract, key_mask
+from .masks import PaddingContract, key_mask, masked
 
 
 class PositionalConvEmbedding(nn.Module):
@@ -84,19 +84,21 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layer(config) for _ in range(config.num_hidden_layers))
         self.stable = config.do_stable_layer_norm
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [batch, time, hidden]; mask [batch, time] true at valid frames."""
-        x = x.masked_fill(~mask[:, :, None], 0.0)
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """x [batch, time, hidden], mask [batch, time] true at valid frames -> last hidden state, all hidden states."""
+        x = masked(x, mask)
         x = x + self.pos_conv_embed(x)
         keys = key_mask(mask, x.dtype)
         if not self.stable:
             x = self.layer_norm(x)
+        states = [x]
         for layer in self.layers:
             x = layer(x, keys)
-        return self.layer_norm(x) if self.stable else x
+            states.append(x)
+        return self.layer_norm(x) if self.stable else x, tuple(states)
 
 
-class Wav2Vec2(Backbone):
+class Wav2Vec2(WaveformBackbone):
     """The model of this family without a head (HF ``Wav2Vec2Model``)."""
 
     def __init__(self, config: Wav2Vec2Config, padding: PaddingContract) -> None:
