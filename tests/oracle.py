@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -112,17 +111,20 @@ def fronts(architecture: str) -> tuple[str, ...]:
     return ("log-mel",) if architecture.startswith("bert") else ("group", "layer")
 
 
-def matrix() -> Iterator[Cell]:
+def matrix() -> list[Cell]:
     """Every valid combination."""
-    for architecture in ARCHITECTURES:
-        bert = architecture.startswith("bert")
-        for norm in fronts(architecture):
-            for option, (heads, _) in OPTIONS.items():
-                if option.endswith("feed-forward") and not bert:
-                    continue
-                for head in heads:
-                    if not (bert and head == "pretraining"):
-                        yield Cell(architecture, norm, head, option)
+    cells = [
+        Cell(architecture, norm, head, option)
+        for architecture in ARCHITECTURES
+        for norm in fronts(architecture)
+        for option, (heads, _) in OPTIONS.items()
+        for head in heads
+    ]
+    return [
+        cell
+        for cell in cells
+        if (cell.head != "pretraining" if cell.norm == "log-mel" else not cell.option.endswith("feed-forward"))
+    ]
 
 
 def model_class(architecture: str, head: str) -> type[PreTrainedModel]:

@@ -15,13 +15,14 @@ from conftest import ROOT
 
 PUBLIC = {
     "w2vc_model": {
-        "FAMILIES", "HEADS", "CheckpointError", "ConfigError", "ConformerConfig", "ForCTC", "HeadError", "ModelError",
-        "PaddingContract", "SpeechConfig", "Wav2Vec2Config", "load", "read_config",
+        "FAMILIES", "HEADS", "BertConfig", "CheckpointError", "ConfigError", "ConformerConfig", "HeadError",
+        "ModelError", "PaddingContract", "SpeechConfig", "SpeechModel", "Wav2Vec2Config", "load", "read_config",
     },
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
-        "AudioError", "BundleError", "InferenceError", "MissingExtraError", "Model", "OptionError", "Transcript",
-        "W2vcError", "Word", "load",
+        "AudioError", "BundleError", "Classification", "Embedding", "FrameLabels", "HiddenStates", "InferenceError",
+        "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript", "W2vcError",
+        "Word", "load",
     },
 }  # fmt: skip
 FORBID = "import sys; sys.modules.update(dict.fromkeys({names!r}, None)); "

@@ -142,7 +142,7 @@ def test_a_damaged_bundle_is_refused(bundle, capsys, tmp_path, tone):
 
     manifest = json.loads((bundle / "manifest.json").read_text())
     (bundle / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    assert "has manifest schema 99, and this w2vc reads up to 1; upgrade w2vc" in message()
+    assert "has manifest schema 99, and this w2vc reads schema 2; upgrade w2vc" in message()
     (bundle / "manifest.json").write_text("[]")
     assert "is not a manifest" in message()
     assert "is not a directory" in refused(capsys, run_cli.main, "run", tmp_path / "nowhere", tone)
@@ -186,7 +186,7 @@ def test_export_names_its_bundle_and_prints_a_summary(tmp_path, monkeypatch, cap
     captured = capsys.readouterr()
     assert (tmp_path / "digits-ctc-fp16" / "manifest.json").is_file()
     assert captured.err == ""  # quiet in a pipe
-    for word in ("bundle", "digits-ctc-fp16", "worst difference", "same token", "MB", "time"):
+    for word in ("bundle", "digits-ctc-fp16", "worst difference", "choices the same", "MB", "time"):
         assert word in captured.out
     line = refused(capsys, export_cli.main, "--head", "ctc", "--fp16")
     assert line == "w2vc-export: digits-ctc-fp16 exists; name another directory with -o or remove it\n"

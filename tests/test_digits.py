@@ -10,7 +10,6 @@ from conftest import ROOT
 from oracle import difference
 
 from w2vc_runtime import load
-from w2vc_runtime.features import waveform
 
 sys.path.insert(0, str(ROOT / "examples" / "digits"))
 
@@ -29,9 +28,8 @@ def answers(digits, fsdd):
         heard[precision] = []
         for audio, text in digit_strings(fsdd, STRINGS):
             clip = model.read((audio, 16000))
-            inputs = waveform([clip], model.manifest.features, model.manifest.padding)
-            logits = model._session.run(inputs)["logits"][0]
-            heard[precision].append((text, model.transcribe([clip])[0].text, logits))
+            (outputs,) = model.outputs([clip])
+            heard[precision].append((text, model.infer([clip])[0].text, outputs["logits"]))
     return heard
 
 

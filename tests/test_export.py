@@ -5,81 +5,103 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from oracle import ARCHITECTURES, NORMS, PUBLISHED, alone, build, clips, difference, padded, save, tiny, together
+from matrix import README, rewritten
+from oracle import (
+    OPTIONS,
+    Cell,
+    build,
+    clips,
+    matrix,
+    save,
+    tiny,
+)  # fmt: skip
+from parity import expect_alone, expect_together, exported, long_enough
+from published import PUBLISHED
 
 from w2vc_exporter import ExportError, ExportOptions, export
 from w2vc_runtime import load
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.session import open_session
 
-TOLERANCE = 1e-4
 BATCH = (16000, 400, 9001)
 
 
-def run(bundle: Path, batch: list[np.ndarray]) -> np.ndarray:
-    values, mask = padded(batch)
-    graph = bundle / Manifest.read(bundle).graphs[0].files[0]
-    return open_session(graph, "cpu").run({"input_values": values.numpy(), "attention_mask": mask.numpy()})["logits"]
+@pytest.mark.parametrize("cell", matrix(), ids=str)
+def test_matrix(cell, tmp_path):
+    """Below, at and above the traced length, alone and in a padded batch, under both contracts."""
+    theirs, checkpoint = tiny(*cell)
+    invariant = exported(checkpoint, cell.head, "padding-invariant", tmp_path / "invariant")
+    for clip in long_enough(invariant, 0, 719, 720, 1600, 16000, 40001):
+        expect_alone(theirs, cell.head, invariant, [clip])
+    expect_alone(theirs, cell.head, invariant, long_enough(invariant, *BATCH))
+    exact = exported(checkpoint, cell.head, "hf-exact", tmp_path / "exact")
+    for lengths in (BATCH, (800,), (40001,)):
+        expect_together(theirs, cell.head, exact, long_enough(exact, *lengths))
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_tiny_graphs_equal_hugging_face(architecture, norm, tmp_path):
-    theirs, checkpoint = tiny(architecture, norm)
-    invariant = export(ExportOptions(checkpoint, output=tmp_path / "invariant")).bundle
-    for clip in clips(400, 719, 720, 1600, 16000, 40001):
-        assert difference(run(invariant, [clip])[0], alone(theirs, clip)) < TOLERANCE
-    batch = clips(*BATCH)
-    for row, clip in zip(run(invariant, batch), batch):
-        expected = alone(theirs, clip)
-        assert difference(row[: len(expected)], expected) < TOLERANCE
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_hf_exact_graphs_equal_hugging_faces_padded_batch(architecture, norm, tmp_path):
-    theirs, checkpoint = tiny(architecture, norm)
-    exact = export(ExportOptions(checkpoint, padding="hf-exact", output=tmp_path / "exact")).bundle
-    for batch in (clips(*BATCH), clips(800), clips(40001)):
-        assert difference(run(exact, batch), together(theirs, batch)) < TOLERANCE
+def test_readme_shows_the_matrix():
+    assert README.read_text() == rewritten(README.read_text()), "run: python tests/matrix.py"
+    assert {cell.option for cell in matrix()} == set(OPTIONS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_real_width_from_a_tenth_to_twenty_seconds(name, tmp_path):
-    theirs = build(PUBLISHED[name][0], **PUBLISHED[name][1])
-    checkpoint = save(theirs, tmp_path / name)
-    bundle = export(ExportOptions(checkpoint, output=tmp_path / "bundle")).bundle
-    for clip in clips(1600, 12345, 80000, 320000):
-        assert difference(run(bundle, [clip])[0], alone(theirs, clip)) < TOLERANCE
-    batch = clips(32000, 1600, 17777)
-    for row, clip in zip(run(bundle, batch), batch):
-        expected = alone(theirs, clip)
-        assert difference(row[: len(expected)], expected) < TOLERANCE
+    architecture, head, config = PUBLISHED[name]
+    theirs = build(architecture, head, **config)
+    checkpoint = save(theirs, tmp_path / "checkpoint")
+    model = exported(checkpoint, head, "padding-invariant", tmp_path / "bundle")
+    for clip in long_enough(model, 1600, 12345, 320000):
+        expect_alone(theirs, head, model, [clip])
+    expect_alone(theirs, head, model, long_enough(model, 32000, 1600, 17777))
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("wav2vec2-conformer-r")][:2])
+@pytest.mark.parametrize("name", ["wav2vec2-conformer-rel-pos-large", "w2v-bert-2.0, adapter"])
 def test_real_width_equals_hugging_faces_padded_batch(name, tmp_path):
-    theirs = build(PUBLISHED[name][0], **PUBLISHED[name][1])
-    checkpoint = save(theirs, tmp_path / name)
-    bundle = export(ExportOptions(checkpoint, padding="hf-exact", output=tmp_path / "bundle")).bundle
-    batch = clips(32000, 1600, 17777)
-    assert difference(run(bundle, batch), together(theirs, batch)) < TOLERANCE
+    architecture, head, config = PUBLISHED[name]
+    theirs = build(architecture, head, **config)
+    model = exported(save(theirs, tmp_path / "checkpoint"), head, "hf-exact", tmp_path / "bundle")
+    expect_together(theirs, head, model, clips(32000, 1600, 17777))
 
 
 def test_graph_has_dynamic_batch_and_time_and_the_ecosystems_names(digits):
     graph = onnx.load(digits["fp32"] / "model.onnx").graph
-    shapes = {
-        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*graph.input, *graph.output)
-    }
-    assert shapes == {
+    assert shapes(graph) == {
         "input_values": ["batch", "samples"],
         "attention_mask": ["batch", "samples"],
         "logits": ["batch", "frames", 32],
     }
+
+
+def shapes(graph: onnx.GraphProto) -> dict[str, list[str | int]]:
+    return {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+
+
+def test_inputs_and_outputs_of_every_head(tmp_path):
+    frames, adapted = ["batch", "frames"], ["batch", "adapter_frames"]
+    mask = {"attention_mask": frames}
+    mel = {"input_features": [*frames, 160], **mask}
+    waveform = {"input_values": ["batch", "samples"], "attention_mask": ["batch", "samples"]}
+    expected = {
+        Cell("bert-relative_key", "log-mel", "base", "narrow adapter"): {
+            **mel, "last_hidden_state": [*adapted, 32], **{f"hidden_states_{i}": [*frames, 48] for i in range(3)},
+        },
+        Cell("bert-none", "log-mel", "sequence-classification"): {**mel, "logits": ["batch", 3]},
+        Cell("wav2vec2", "group", "frame-classification"): {**waveform, "logits": [*frames, 3]},
+        Cell("wav2vec2", "group", "xvector"): {**waveform, "logits": ["batch", 16], "embeddings": ["batch", 16]},
+        Cell("wav2vec2", "group", "pretraining"): {
+            **waveform, "mask_time_indices": frames, "projected_states": [*frames, 18],
+            "projected_quantized_states": [*frames, 18], "codevector_perplexity": ["batch"],
+        },
+    }  # fmt: skip
+    for index, (cell, wanted) in enumerate(expected.items()):
+        model = exported(tiny(*cell)[1], cell.head, "padding-invariant", tmp_path / str(index))
+        assert shapes(onnx.load(tmp_path / str(index) / "model.onnx").graph) == wanted
+        manifest = model.manifest
+        assert {t.name: list(t.shape) for t in (*manifest.inputs, *manifest.outputs)} == wanted
 
 
 def test_exporting_twice_gives_the_same_bytes(tmp_path):
@@ -110,7 +132,7 @@ def test_large_weights_go_to_external_data(tmp_path, monkeypatch):
     assert Manifest.read(bundle).graphs[0].files == ("model.onnx", "model.onnx.data")
     assert (bundle / "model.onnx").stat().st_size < (bundle / "model.onnx.data").stat().st_size
     (clip,) = clips(8000)
-    assert difference(run(bundle, [clip])[0], alone(theirs, clip)) < TOLERANCE
+    expect_alone(theirs, "ctc", load(bundle, "cpu"), [clip])
     assert load(bundle, "cpu").provider == "cpu"
 
 

@@ -32,8 +32,8 @@ def judge(bundle: Path, graph: onnx.ModelProto, tmp_path: Path) -> Verdict:
     onnx.save(graph, path)
     manifest = Manifest.read(bundle)
     model = w2vc_model.load(bundle.parent / "checkpoint", "ctc")
-    cases = references(model, manifest.features, manifest.frames, manifest.padding)
-    return verify(open_session(path, "cpu"), cases, "fp32")
+    cases = references(model, manifest.features, manifest.frames, manifest.shortest, manifest.padding)
+    return verify(open_session(path, "cpu"), cases, "fp32", model.chosen)
 
 
 def scale(graph: onnx.ModelProto, name: str, factor: float) -> None:

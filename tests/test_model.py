@@ -27,7 +27,7 @@ from w2vc_model.masks import Convolution, fewest_inputs, frame_mask, receptive_f
 from w2vc_model.positions import RelativePositions, skew
 
 TOLERANCE = 1e-5
-CELLS = list(matrix())
+CELLS = matrix()
 
 
 def lengths(cell: Cell, shortest: int) -> list[int]:

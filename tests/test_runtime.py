@@ -16,8 +16,8 @@ from w2vc_exporter.recipes import read_ctc
 from w2vc_runtime import AudioError, OptionError, load
 from w2vc_runtime.audio import read_audio
 from w2vc_runtime.ctc import GreedyDecoder
-from w2vc_runtime.features import waveform
-from w2vc_runtime.manifest import Ctc, Features
+from w2vc_runtime.features import Waveform
+from w2vc_runtime.manifest import Ctc
 
 
 @pytest.mark.parametrize("do_normalize", [True, False])
@@ -28,8 +28,7 @@ def test_features_equal_hugging_face(do_normalize, padding_value):
     )
     batch = [3.0 * clip + 0.5 for clip in clips(16000, 400, 9001)] + [np.zeros(500, np.float32)]
     expected = theirs(batch, sampling_rate=16000, padding=True, return_tensors="np")
-    recipe = Features("waveform", 16000, do_normalize, True, padding_value)
-    actual = waveform(batch, recipe, "hf-exact")
+    actual = Waveform(16000, do_normalize, True, padding_value)(batch, "hf-exact")
     np.testing.assert_allclose(actual["input_values"], expected["input_values"], atol=1e-6)
     np.testing.assert_array_equal(actual["attention_mask"], expected["attention_mask"])
     assert actual["input_values"].dtype == np.float32
@@ -38,10 +37,10 @@ def test_features_equal_hugging_face(do_normalize, padding_value):
 
 def test_the_mask_follows_the_contract():
     """A preprocessor without a mask means: read padding as silence. Only the exact contract does."""
-    recipe = Features("waveform", 16000, True, return_attention_mask=False)
+    recipe = Waveform(16000, True, return_attention_mask=False)
     batch = clips(800, 500)
-    assert waveform(batch, recipe, "hf-exact")["attention_mask"].all()
-    assert waveform(batch, recipe, "padding-invariant")["attention_mask"].sum(axis=1).tolist() == [800, 500]
+    assert recipe(batch, "hf-exact")["attention_mask"].all()
+    assert recipe(batch, "padding-invariant")["attention_mask"].sum(axis=1).tolist() == [800, 500]
 
 
 SETTINGS = [

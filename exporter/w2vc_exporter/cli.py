@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
 
 from .api import export
 from .errors import RejectedError
-from .options import HEADS, PADDINGS, PRECISIONS, ExportOptions
+from .options import ALL, HEADS, PADDINGS, PRECISIONS, ExportOptions
 
 if TYPE_CHECKING:
     from .pipeline import ExportResult
@@ -55,6 +56,10 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="short for --precision fp16"
     )
+    parser.add_argument(
+        "--hidden-states", type=_layers, default=(), metavar="LAYERS",
+        help="head base: hidden states to give besides the last, such as 0,6,12 or all",
+    )  # fmt: skip
     parser.add_argument("--target-lang", metavar="LANG", help="language adapter to export with, such as fra")
     parser.add_argument(
         "--padding", choices=PADDINGS, default=PADDINGS[0],
@@ -64,6 +69,15 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         "-o", "--output", type=Path, metavar="DIR", help="default: named after the checkpoint, head and precision"
     )
     return ExportOptions(**vars(parser.parse_args(argv)))
+
+
+def _layers(text: str) -> tuple[int, ...] | str:
+    if text == ALL:
+        return ALL
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {ALL!r} and not numbers of layers such as 0,6,12") from error
 
 
 def summary(result: ExportResult) -> str:
@@ -78,8 +92,10 @@ def summary(result: ExportResult) -> str:
         "checkpoint": f"{result.checkpoint_bytes / 1e6:.1f} MB",
         "graph": f"{size / 1e6:.1f} MB, {graph.precision}" + (f", {kept} nodes kept in fp32" if kept else ""),
         "padding": manifest.padding,
-        "worst difference": f"{verdict.difference:.1e} of the largest logit (allowed {verdict.budget.difference:.0e})",
-        "same token": f"{verdict.tokens:.2%} of the frames, {len(verdict.rows)} cases",
+        "outputs": ", ".join(f"{output.name} [{', '.join(map(str, output.shape))}]" for output in manifest.outputs),
+        "worst difference": f"{verdict.difference:.1e} of the largest value (allowed {verdict.budget.difference:.0e})",
+        "verified": f"{len(verdict.rows)} cases"
+        + ("" if verdict.same is None else f", {verdict.same:.2%} of the choices the same"),
         "time": f"{result.seconds:.1f} s",
     }
     width = max(map(len, rows)) + 2

@@ -12,7 +12,20 @@ PRECISIONS = ("fp32", "fp16")
 Padding = Literal["padding-invariant", "hf-exact"]
 PADDINGS: tuple[str, ...] = get_args(Padding)
 # The heads' own names, then the ecosystem's task names for them.
-HEADS = {"ctc": "ctc", "automatic-speech-recognition": "ctc"}
+HEADS = {
+    "base": "base",
+    "ctc": "ctc",
+    "sequence-classification": "sequence-classification",
+    "frame-classification": "frame-classification",
+    "xvector": "xvector",
+    "pretraining": "pretraining",
+    "feature-extraction": "base",
+    "automatic-speech-recognition": "ctc",
+    "audio-classification": "sequence-classification",
+    "audio-frame-classification": "frame-classification",
+    "audio-xvector": "xvector",
+}
+ALL = "all"
 DIGITS = Path(__file__).parent / "checkpoints" / "digits"
 
 
@@ -22,11 +35,14 @@ class ExportOptions:
 
     checkpoint: a Hugging Face directory, or the id of one on the hub; None takes the small digits recogniser that the
     package carries.
-    head: ``ctc`` or the ecosystem's name of its task, ``automatic-speech-recognition``.
+    head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
+    ecosystem's name of its task, such as ``automatic-speech-recognition``.
     precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
     target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
+    hidden_states: for head ``base``, which hidden states to give besides the last: numbers of layers (0 is what goes
+    into the first), or ``all``.
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
     """
 
@@ -36,6 +52,7 @@ class ExportOptions:
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
     target_lang: str | None = None
+    hidden_states: tuple[int, ...] | Literal["all"] = ()
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -45,6 +62,10 @@ class ExportOptions:
         ):
             if value not in allowed:
                 raise ExportError(f"unknown {name} {value!r}; known: {', '.join(allowed)}")
+        if self.hidden_states and self.task != "base":
+            raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
+        if self.target_lang is not None and self.task != "ctc":
+            raise ExportError(f"a target language belongs to head 'ctc', not to {self.task!r}")
 
     @property
     def source(self) -> Path:
@@ -55,6 +76,12 @@ class ExportOptions:
     def task(self) -> str:
         """The head by its own name."""
         return HEADS[self.head]
+
+    def hidden_states_of(self, layers: int) -> tuple[int, ...]:
+        """The hidden states to give, of a model with that many layers."""
+        if isinstance(self.hidden_states, str):
+            return tuple(range(layers + 1))
+        return tuple(sorted(set(self.hidden_states)))
 
     @property
     def target(self) -> Path:

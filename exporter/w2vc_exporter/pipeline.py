@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
 
 import w2vc_model
+from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
-from w2vc_model.masks import receptive_field
-from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Manifest, Tensor, file_entry
+from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_runtime.features import Recipe
+from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.session import open_session
 
 from . import bundle
@@ -27,11 +30,10 @@ from .options import ExportOptions
 from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
 from .recipes import COPIED, read_ctc, read_features
-from .trace import INPUTS, OPSET, release, trace
+from .trace import OPSET, release, trace
 from .verify import Reference, Verdict, references, verify
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
-DTYPES = {"input_values": "float32", "attention_mask": "int64"}
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,20 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
         with progress.step(f"reading {options.source.name}"):
-            config = w2vc_model.read_config(source)
-            features = read_features(source)
-            model = w2vc_model.load(source, options.task, options.padding, options.target_lang)
-            ctc = read_ctc(source, model.lm_head.out_features, options.target_lang)
+            states = options.hidden_states_of(w2vc_model.read_config(source).num_hidden_layers)
+            model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
+            features = read_features(source, model.backbone.input_name)
+            described = _describe(model, options, source, features)
         with progress.step("tracing"):
-            outputs: dict[str, tuple[str | int, ...]] = {"logits": ("batch", "frames", len(ctc.vocabulary))}
-            graph_model = trace(model, features.sampling_rate, outputs)
+            graph_model = trace(model)
         with progress.step(f"writing {options.precision}"):
             graph = _write_graph(graph_model, directory, options.precision)
             release(graph_model)
-        frames = Frames(*receptive_field(config.conv_kernel, config.conv_stride))
         with progress.step("verifying against PyTorch"):
-            cases = references(model, features, frames, options.padding)
+            cases = references(model, features, described["frames"], described["shortest"], options.padding)
+            chosen = model.chosen
             del model  # the graph's turn to need the memory
-            verdict = _gate(cases, directory, graph, options)
+            verdict = _gate(cases, directory, graph, options, chosen)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
@@ -81,15 +82,10 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             bundle.copy_files(source, COPIED, directory)
             manifest = Manifest(
                 name=target.name,
-                family=config.model_type,
                 head=options.task,
-                position=config.position,
                 padding=options.padding,
-                inputs=tuple(Tensor(name, DTYPES[name], shape) for name, shape in INPUTS.items()),
-                outputs=tuple(Tensor(name, "float32", shape) for name, shape in outputs.items()),
                 features=features,
-                frames=frames,
-                ctc=ctc,
+                **described,
                 graphs=(graph,),
                 source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
@@ -103,6 +99,33 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     return ExportResult(target, manifest, verdict, size, time.perf_counter() - start)
 
 
+def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
+    """What the manifest says of a model, by field."""
+    front = tuple(Convolution(*each) for each in features.convolutions)
+    inputs = tuple(Tensor(name, dtype, shape) for name, (dtype, shape) in model.inputs.items())
+    outputs = tuple(Tensor(name, "float32", shape) for name, shape in model.outputs.items())
+    if features.shape != inputs[0].shape:
+        raise ExportError(
+            f"{source}: the preprocessor gives {features.input} {list(features.shape)}, "
+            f"and the model takes {list(inputs[0].shape)}; they belong to different checkpoints"
+        )
+    named = {axis for tensor in (*inputs, *outputs) for axis in tensor.shape}
+    axes = {axis: Frames(*receptive_field(front + chain)) for axis, chain in model.axes.items() if axis in named}
+    described = {
+        "family": model.config.model_type,
+        "position": model.config.position,
+        "inputs": inputs,
+        "outputs": outputs,
+        "frames": axes,
+        "shortest": fewest_inputs(front, model.shortest),
+    }
+    if options.task == "ctc":
+        described["ctc"] = read_ctc(source, int(model.outputs["logits"][-1]), options.target_lang)
+    if model.problem_type is not None:
+        described["labels"] = Labels(model.config.labels, model.problem_type)
+    return described
+
+
 def _write_graph(model: ir.Model, directory: Path, precision: str) -> Graph:
     kept: Mapping[str, int] = {}
     if precision == "fp16":
@@ -114,9 +137,9 @@ def _write_graph(model: ir.Model, directory: Path, precision: str) -> Graph:
     return Graph(precision, files, OPSET, dict(sorted(kept.items())))
 
 
-def _gate(cases: list[Reference], directory: Path, graph: Graph, options: ExportOptions) -> Verdict:
+def _gate(cases: list[Reference], directory: Path, graph: Graph, options: ExportOptions, chosen: str | None) -> Verdict:
     """Verify the written graph; move what fails aside and raise `RejectedError`."""
-    verdict = verify(open_session(directory / graph.files[0], "cpu"), cases, graph.precision)
+    verdict = verify(open_session(directory / graph.files[0], "cpu"), cases, graph.precision, chosen)
     (directory / "report.json").write_text(json.dumps(verdict.to_dict(), indent=2) + "\n", encoding="utf-8")
     if verdict.problems:
         rejected = bundle.set_aside(directory, options.target)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from w2vc_model.errors import listed
-from w2vc_runtime.manifest import Ctc, Features
+from w2vc_runtime.features import RECIPES, Recipe
+from w2vc_runtime.manifest import Ctc
 
 from .errors import RecipeError
 
-FEATURE_EXTRACTORS = {"Wav2Vec2FeatureExtractor": "waveform"}
+FEATURE_EXTRACTORS = {recipe.extractor: recipe for recipe in RECIPES.values()}
 TOKENIZERS = ("Wav2Vec2CTCTokenizer",)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 # Copied into the bundle as they are, for whoever wants to feed the graph with Hugging Face's own classes.
@@ -21,8 +22,8 @@ COPIED = (
 )  # fmt: skip
 
 
-def read_features(checkpoint: Path) -> Features:
-    """The feature recipe (HF ``Wav2Vec2FeatureExtractor``); raise `RecipeError` on one that is missing or unknown."""
+def read_features(checkpoint: Path, input_name: str) -> Recipe:
+    """The feature recipe for a model that takes ``input_name``; raise `RecipeError` on one that is missing or unfit."""
     path = checkpoint / "preprocessor_config.json"
     values = _read_json(path) or _read_json(checkpoint / "processor_config.json").get("feature_extractor")
     if not isinstance(values, dict):
@@ -31,19 +32,14 @@ def read_features(checkpoint: Path) -> Features:
     if kind not in FEATURE_EXTRACTORS:
         known = ", ".join(FEATURE_EXTRACTORS)
         raise RecipeError(f"{path}: feature_extractor_type {kind!r} is not supported; supported: {known}")
-    for name, only in (("feature_size", 1), ("padding_side", "right")):
-        if values.get(name, only) != only:
-            raise RecipeError(f"{path}: {name} {values[name]!r} is not supported; supported: {only!r}")
-    rate = values.get("sampling_rate", 16000)
-    if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
-        raise RecipeError(f"{path}: sampling_rate must be a positive number of Hz, got {rate!r}")
-    return Features(
-        kind=FEATURE_EXTRACTORS[kind],
-        sampling_rate=rate,
-        do_normalize=bool(values.get("do_normalize", True)),
-        return_attention_mask=bool(values.get("return_attention_mask", False)),
-        padding_value=float(values.get("padding_value", 0.0)),
-    )
+    recipe = FEATURE_EXTRACTORS[kind]
+    if recipe.input != input_name:
+        fit = next(name for name, other in FEATURE_EXTRACTORS.items() if other.input == input_name)
+        raise RecipeError(f"{path}: {kind} gives {recipe.input}, and the model takes {input_name}; it needs {fit}")
+    try:
+        return recipe.from_preprocessor(values)
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def read_ctc(checkpoint: Path, vocab_size: int, target_lang: str | None = None) -> Ctc:

@@ -10,37 +10,33 @@ from importlib.metadata import version
 
 import onnx_ir as ir
 import torch
-from torch import nn
+
+from w2vc_model import SpeechModel
 
 OPSET = 20
-TRACED_SECONDS = 1.0
-INPUTS = {"input_values": ("batch", "samples"), "attention_mask": ("batch", "samples")}
 
 
-def trace(model: nn.Module, sampling_rate: int, outputs: dict[str, tuple[str | int, ...]]) -> ir.Model:
-    """Export a model that takes ``input_values`` and ``attention_mask``, both [batch, samples].
+def trace(model: SpeechModel) -> ir.Model:
+    """Export a model; its batch and time axes vary.
 
-    outputs: name and shape of each graph output; dimensions that vary are named.
     The result is optimised by onnxscript, in fp32, and holds no path or time of this machine.
     """
-    samples = int(TRACED_SECONDS * sampling_rate)
-    values = torch.zeros(2, samples)
-    mask = torch.ones(2, samples, dtype=torch.int64)
+    arguments = model.example()
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             model.eval(),
-            (values, mask),
+            arguments,
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(outputs),
-            dynamic_shapes=(dynamic, dynamic),
+            input_names=list(model.inputs),
+            output_names=list(model.outputs),
+            dynamic_shapes=(dynamic,) * len(arguments),
             verbose=False,
         )
     assert program is not None
     graph_model = program.model
-    _name_dimensions(graph_model, outputs)
+    _name_dimensions(graph_model, {name: shape for name, (_, shape) in model.inputs.items()} | model.outputs)
     _anonymise(graph_model)
     return graph_model
 
@@ -51,10 +47,10 @@ def release(model: ir.Model) -> None:
         value.const_value = None
 
 
-def _name_dimensions(model: ir.Model, outputs: dict[str, tuple[str | int, ...]]) -> None:
+def _name_dimensions(model: ir.Model, shapes: dict[str, tuple[str | int, ...]]) -> None:
     for value in (*model.graph.inputs, *model.graph.outputs):
         assert value.name is not None
-        value.shape = ir.Shape({**INPUTS, **outputs}[value.name])
+        value.shape = ir.Shape(shapes[value.name])
 
 
 def _anonymise(model: ir.Model) -> None:

@@ -131,6 +131,7 @@ class Backbone(nn.Module):
 
     input_name: str
     input_axes: tuple[str, ...]
+    second: int
 
     def __init__(
         self, config: SpeechConfig, padding: PaddingContract, projection: FeatureProjection, encoder: nn.Module
@@ -152,8 +153,8 @@ class Backbone(nn.Module):
         """Features [batch, frames, features] and which of their frames are valid, [batch, frames]."""
         raise NotImplementedError
 
-    def example(self, seconds: float) -> Tensor:
-        """Zeros to trace with: a batch of two clips of about that length."""
+    def example(self, length: int) -> Tensor:
+        """Zeros to trace with: a batch of two clips of ``length`` samples or frames; `second` of them are about 1 s."""
         raise NotImplementedError
 
     def forward(self, inputs: Tensor, attention_mask: Tensor, mask_time_indices: Tensor | None = None) -> Encoded:
@@ -184,14 +185,15 @@ class WaveformBackbone(Backbone):
 
     input_name = "input_values"
     input_axes = ("batch", "samples")
+    second = 16000
 
     def __init__(self, config: WaveformConfig, padding: PaddingContract, encoder: nn.Module) -> None:
         super().__init__(config, padding, FeatureProjection(config.conv_dim[-1], config), encoder)
         self.feature_extractor = FeatureEncoder(config, padding)
         self.adapter = ConvolutionalAdapter(config, padding) if config.add_adapter else None
 
-    def example(self, seconds: float) -> Tensor:
-        return torch.zeros(2, int(seconds * 16000))
+    def example(self, length: int) -> Tensor:
+        return torch.zeros(2, length)
 
     def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         lengths = attention_mask.sum(-1)

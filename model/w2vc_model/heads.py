@@ -47,7 +47,7 @@ class SpeechModel(nn.Module):
     def inputs(self) -> dict[str, tuple[str, Shape]]:
         """Type and shape of the arguments of ``forward``, in their order; dimensions that vary are named."""
         name, axes = self.backbone.input_name, self.backbone.input_axes
-        features = self.backbone.example(1.0).shape[2:]
+        features = self.backbone.example(1).shape[2:]
         return {name: ("float32", (*axes, *features)), "attention_mask": ("int64", axes)}
 
     @property
@@ -60,9 +60,19 @@ class SpeechModel(nn.Module):
         """The fewest valid samples, or frames of features, for which there is an answer."""
         return fewest_inputs(self.axes[self.frames])
 
-    def example(self, seconds: float) -> tuple[Tensor, ...]:
-        """Arguments to trace ``forward`` with: a batch of two clips of about that length."""
-        inputs = self.backbone.example(seconds)
+    @property
+    def chosen(self) -> str | None:
+        """The output whose largest value, or nearest codevector, is a choice that must not change; none of numbers."""
+        return None
+
+    @property
+    def problem_type(self) -> str | None:
+        """HF ``problem_type`` of the heads that give scores to labels."""
+        return None
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Arguments to trace ``forward`` with: a batch of two clips of about a second, or longer where it must be."""
+        inputs = self.backbone.example(max(self.backbone.second, 3 * self.shortest))
         return inputs, torch.ones(inputs.shape[:2], dtype=torch.int64)
 
 
@@ -117,6 +127,10 @@ class ForCTC(SpeechModel):
     def outputs(self) -> dict[str, Shape]:
         return {"logits": ("batch", self.frames, self.lm_head.out_features)}
 
+    @property
+    def chosen(self) -> str | None:
+        return "logits"
+
     def forward(self, inputs: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Return logits [batch, frames, vocab_size]; the arguments are those of `Backbone`."""
         return {"logits": self.lm_head(self.backbone(inputs, attention_mask).hidden)}
@@ -162,6 +176,12 @@ class ForSequenceClassification(ClassificationModel):
     def outputs(self) -> dict[str, Shape]:
         return {"logits": ("batch", self.classifier.out_features)}
 
+    @property
+    def problem_type(self) -> str:
+        """HF ``problem_type``; where the configuration has none, one label is a number and several are classes."""
+        default = "regression" if self.classifier.out_features == 1 else "single_label_classification"
+        return self.config.problem_type or default
+
     def forward(self, inputs: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Return logits [batch, labels]; the arguments are those of `Backbone`."""
         encoded = self.backbone(inputs, attention_mask)
@@ -183,6 +203,15 @@ class ForFrameClassification(ClassificationModel):
     @property
     def outputs(self) -> dict[str, Shape]:
         return {"logits": ("batch", self.frames, self.classifier.out_features)}
+
+    @property
+    def chosen(self) -> str | None:
+        return None if self.problem_type == "regression" else "logits"
+
+    @property
+    def problem_type(self) -> str:
+        """HF ``problem_type``; without one any number of labels holds in a frame, as in Hugging Face's examples."""
+        return self.config.problem_type or "multi_label_classification"
 
     def forward(self, inputs: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Return logits [batch, frames, labels]; the arguments are those of `Backbone`."""
@@ -305,8 +334,12 @@ class ForPreTraining(SpeechModel):
             "codevector_perplexity": ("batch",) if self.padding == "padding-invariant" else (),
         }
 
-    def example(self, seconds: float) -> tuple[Tensor, ...]:
-        inputs, attention_mask = super().example(seconds)
+    @property
+    def chosen(self) -> str | None:
+        return "projected_quantized_states"
+
+    def example(self) -> tuple[Tensor, ...]:
+        inputs, attention_mask = super().example()
         frames = self.backbone.front(inputs, attention_mask)[0].shape[1]
         return inputs, attention_mask, torch.arange(frames).expand(2, -1) % 3 == 0
 
@@ -320,8 +353,8 @@ class ForPreTraining(SpeechModel):
         codevectors, choices = self.quantizer(encoded.features)
         if self.padding == "padding-invariant":
             dims: tuple[int, ...] = (1,)
-            masks = mask_time_indices & encoded.state_mask
-            counted = torch.where(masks.any(1, keepdim=True), masks, encoded.state_mask)
+            valid = mask_time_indices & encoded.state_mask
+            counted = encoded.state_mask & (valid | ~valid.any(1, keepdim=True))
         else:
             dims = (0, 1)
             counted = mask_time_indices | ~mask_time_indices.any()

@@ -109,6 +109,7 @@ class Wav2Vec2Bert(Backbone):
 
     input_name = "input_features"
     input_axes = ("batch", "frames")
+    second = 50
 
     def __init__(self, config: BertConfig, padding: PaddingContract) -> None:
         eps = config.layer_norm_eps
@@ -123,8 +124,8 @@ class Wav2Vec2Bert(Backbone):
             self.intermediate_ffn = FeedForward(config, activation="relu")
         self.adapter = BertAdapter(config, padding) if config.add_adapter else None
 
-    def example(self, seconds: float) -> Tensor:
-        return torch.zeros(2, int(50 * seconds), self.features)
+    def example(self, length: int) -> Tensor:
+        return torch.zeros(2, length, self.features)
 
     def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         return inputs, attention_mask > 0

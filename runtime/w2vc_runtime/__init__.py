@@ -1,4 +1,4 @@
-"""Run speech bundles that ``w2vc-export`` wrote: audio in, text out, no PyTorch.
+"""Run speech bundles that ``w2vc-export`` wrote: audio in, answers out, no PyTorch.
 
 from w2vc_runtime import load
 model = load("digits-ctc-fp16")
@@ -7,15 +7,32 @@ print(model("call.flac").text)
 
 from .errors import AudioError, BundleError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
-from .results import Transcript, Word
+from .results import (
+    Classification,
+    Embedding,
+    FrameLabels,
+    HiddenStates,
+    Pretraining,
+    Score,
+    Segment,
+    Transcript,
+    Word,
+)  # fmt: skip
 
 __all__ = [
     "AudioError",
     "BundleError",
+    "Classification",
+    "Embedding",
+    "FrameLabels",
+    "HiddenStates",
     "InferenceError",
     "MissingExtraError",
     "Model",
     "OptionError",
+    "Pretraining",
+    "Score",
+    "Segment",
     "Transcript",
     "W2vcError",
     "Word",

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from .command import DONE, WRONG_INPUT, Parser, complain, guarded
 from .errors import OptionError, W2vcError
-from .formats import FORMATS, SUFFIXES
-from .manifest import Manifest
+from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
+from .manifest import Frames, Manifest, Tensor
 from .model import load
-from .results import Transcript
+from .results import Result
 from .session import PROVIDERS
 
 PROGRAM = "w2vc"
+LABELS_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(options: RunOptions) -> int:
-    """Transcribe files to standard output or into a directory; a bad file fails alone."""
+    """Answer for files on standard output or into a directory; a bad file fails alone."""
     targets = _targets(options)
     model = load(options.bundle, options.provider)
-    failed = False
+    if options.format in SUBTITLES and model.manifest.head != "ctc":
+        formats = ", ".join(name for name in FORMATS if name not in SUBTITLES)
+        raise OptionError(
+            f"--format {options.format} is for transcripts; head {model.manifest.head!r} has formats {formats}"
+        )
+    failed, first = False, True
     for group in _groups(options.audio, options.batch_size):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -56,8 +62,9 @@ def run(options: RunOptions) -> int:
                 complain(PROGRAM, answer)
                 failed = True
             elif options.output is None:
-                sys.stdout.write(_labelled(options, path, answer))
+                sys.stdout.write(_labelled(options, path, answer, first))
                 sys.stdout.flush()
+                first = False
             else:
                 _write(targets[path], FORMATS[options.format](answer))
     return WRONG_INPUT if failed else DONE
@@ -77,17 +84,32 @@ def info(bundle: Path, as_json: bool) -> int:
         "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
         "graphs": graphs,
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
-        "input": f"{rate} Hz mono, at least {1000 * manifest.frames.field / rate:g} ms",
-        "frames": f"one every {1000 * manifest.frames.step / rate:g} ms",
+        "input": f"{rate} Hz mono, at least {1000 * manifest.shortest / rate:g} ms",
+        "features": f"{manifest.features.kind} ({manifest.features.extractor})",
+        "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
+        "frames": ", ".join(_pace(name, frames, rate) for name, frames in manifest.frames.items()),
         "padding": manifest.padding,
-        "vocabulary": f"{len(manifest.ctc.vocabulary)} tokens",
         "verified": manifest.verification.get("summary", "no"),
         "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
         "created": manifest.created,
     }
+    if manifest.ctc is not None:
+        rows["vocabulary"] = f"{len(manifest.ctc.vocabulary)} tokens"
+    if manifest.labels is not None:
+        names = manifest.labels.names
+        shown = ", ".join(names[:LABELS_SHOWN]) + (" ..." if len(names) > LABELS_SHOWN else "")
+        rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
     for name, value in rows.items():
         print(f"{name:<11}{value}")
     return DONE
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{tensor.name} [{', '.join(map(str, tensor.shape))}]"
+
+
+def _pace(axis: str, frames: Frames, rate: int) -> str:
+    return f"{axis.replace('_', ' ')} every {1000 * frames.step / rate:g} ms"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_version()
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("run", help="transcribe recordings")
+    command = commands.add_parser("run", help="transcribe, classify or embed recordings")
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
     command.add_argument("audio", nargs="+", help="wav, flac, ogg or mp3 files")
     command.add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -123,7 +145,7 @@ def _targets(options: RunOptions) -> dict[str, Path]:
     if options.batch_size < 1:
         raise OptionError(f"--batch-size must be at least 1, got {options.batch_size}")
     if options.output is None:
-        if options.format in ("srt", "vtt") and len(options.audio) > 1:
+        if options.format in SUBTITLES and len(options.audio) > 1:
             raise OptionError(f"--format {options.format} of several recordings needs -o DIR, one file for each")
         return {}
     if options.output.exists() and not options.output.is_dir():
@@ -142,12 +164,16 @@ def _groups(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield paths[start : start + size]
 
 
-def _labelled(options: RunOptions, path: str, answer: Transcript) -> str:
+def _labelled(options: RunOptions, path: str, answer: Result, first: bool) -> str:
     """One answer as standard output shows it: several recordings are told apart by their path, as grep does."""
+    if options.format == "csv":
+        return csv_table(answer, path, header=first)
     if options.format == "json":
         return json.dumps({"file": path, **answer.to_dict()}, ensure_ascii=False) + "\n"
     shown = FORMATS[options.format](answer)
-    return f"{path}: {shown}" if len(options.audio) > 1 else shown
+    if len(options.audio) == 1:
+        return shown
+    return "".join(f"{path}: {line}\n" for line in shown.removesuffix("\n").split("\n"))
 
 
 def _write(target: Path, content: str) -> None:

@@ -1,12 +1,15 @@
-"""Transcripts as text: plain, JSON, and the two subtitle formats."""
+"""Results as text: plain, JSON and CSV for every head, and the two subtitle formats for transcripts."""
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from .results import Transcript, Word
+from .errors import OptionError
+from .results import Result, Transcript, Word
 
 # A cue is what a viewer can read at a glance; the figures are those of common subtitling guidelines.
 CUE_CHARACTERS = 84
@@ -14,30 +17,55 @@ CUE_SECONDS = 7.0
 CUE_GAP_SECONDS = 1.0
 
 
-def text(transcript: Transcript) -> str:
-    """The recognised text."""
-    return transcript.text + "\n"
+def text(result: Result) -> str:
+    """What a person wants to read."""
+    return result.to_text() + "\n"
 
 
-def json_object(transcript: Transcript) -> str:
+def json_object(result: Result) -> str:
     """One JSON object on one line."""
-    return json.dumps(transcript.to_dict(), ensure_ascii=False) + "\n"
+    return json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
 
 
-def srt(transcript: Transcript) -> str:
+def csv_table(result: Result, file: str | None = None, header: bool = True) -> str:
+    """A header and rows (RFC 4180, with newlines as the lines end here). file: first column, if given."""
+    names, rows = result.table()
+    shown = io.StringIO()
+    writer = csv.writer(shown, lineterminator="\n")
+    own = [] if file is None else [file]
+    if header:
+        writer.writerow([*(["file"] if own else []), *names])
+    writer.writerows([*own, *row] for row in rows)
+    return shown.getvalue()
+
+
+def srt(result: Result) -> str:
     """SubRip subtitles."""
-    cues = enumerate(_cues(transcript.words), start=1)
+    cues = enumerate(_cues(_words(result)), start=1)
     return "\n".join(f"{number}\n{_span(cue, ',')}\n{_join(cue)}\n" for number, cue in cues)
 
 
-def vtt(transcript: Transcript) -> str:
+def vtt(result: Result) -> str:
     """WebVTT subtitles (W3C)."""
-    cues = (f"{_span(cue, '.')}\n{html.escape(_join(cue), quote=False)}\n" for cue in _cues(transcript.words))
+    cues = (f"{_span(cue, '.')}\n{html.escape(_join(cue), quote=False)}\n" for cue in _cues(_words(result)))
     return "\n".join(["WEBVTT\n", *cues])
 
 
-FORMATS: dict[str, Callable[[Transcript], str]] = {"text": text, "json": json_object, "srt": srt, "vtt": vtt}
-SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
+FORMATS: dict[str, Callable[[Result], str]] = {
+    "text": text,
+    "json": json_object,
+    "csv": csv_table,
+    "srt": srt,
+    "vtt": vtt,
+}
+SUFFIXES = {"text": ".txt", "json": ".json", "csv": ".csv", "srt": ".srt", "vtt": ".vtt"}
+SUBTITLES = ("srt", "vtt")
+
+
+def _words(result: Result) -> Sequence[Word]:
+    if not isinstance(result, Transcript):
+        raise OptionError("subtitles are made of transcripts; this bundle has another head")
+    return result.words
 
 
 def _cues(words: Sequence[Word]) -> Iterator[list[Word]]:

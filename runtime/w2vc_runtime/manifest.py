@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BundleError
+from .features import RECIPES, Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "manifest.json"
 # Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
 UNHASHED = ("created", "sha256")
@@ -31,30 +32,17 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Features:
-    """How samples become ``input_values`` (HF ``Wav2Vec2FeatureExtractor``)."""
-
-    kind: str
-    sampling_rate: int
-    do_normalize: bool
-    return_attention_mask: bool
-    padding_value: float = 0.0
-    eps: float = 1e-7
-
-
-@dataclass(frozen=True)
 class Frames:
-    """How many output frames a clip has: ``(samples - field) // step + 1``, exactly.
+    """How many frames of a time axis a clip has: ``(samples - field) // step + 1``, exactly.
 
-    field: samples under one frame, also the shortest clip there is an answer for.
-    step: samples from one frame to the next.
+    step: samples from one frame to the next. field: samples that make the first one.
     """
 
     field: int
     step: int
 
     def count(self, samples: int) -> int:
-        """Output frames of a clip of ``samples`` samples; 0 when it is shorter than one frame."""
+        """Frames of a clip of ``samples`` samples; 0 when it is shorter than one frame."""
         return max(0, (samples - self.field) // self.step + 1)
 
 
@@ -72,6 +60,17 @@ class Ctc:
     special_tokens: tuple[str, ...] = ()
     do_lower_case: bool = False
     clean_up_tokenization_spaces: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What classification scores stand for (HF ``id2label``).
+
+    problem_type: ``single_label_classification`` (softmax), ``multi_label_classification`` (sigmoid) or ``regression``.
+    """
+
+    names: tuple[str, ...]
+    problem_type: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,11 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a runtime has to know about a bundle."""
+    """Everything a runtime has to know about a bundle.
+
+    frames: how many valid frames a clip has on each time axis that the shapes name. shortest: the fewest samples for
+    which there is an answer. ctc: for head ``ctc``. labels: for the classification heads.
+    """
 
     name: str
     family: str
@@ -106,20 +109,23 @@ class Manifest:
     padding: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    features: Features
-    frames: Frames
-    ctc: Ctc
+    features: Recipe
+    frames: dict[str, Frames]
+    shortest: int
     graphs: tuple[Graph, ...]
     source: dict[str, Any]
     tools: dict[str, str]
     verification: dict[str, Any]
     files: dict[str, FileEntry]
+    ctc: Ctc | None = None
+    labels: Labels | None = None
     created: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> str:
         """The text of ``manifest.json``, its own hash included."""
         values = dataclasses.asdict(self)
+        values["features"] = {"kind": self.features.kind, **values["features"]}
         values["sha256"] = _digest(json.loads(json.dumps(values)))
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
@@ -137,13 +143,17 @@ class Manifest:
             values = None
         if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
             raise BundleError(f"{path} is damaged: it is not a manifest; export the bundle again")
-        if values["schema"] > SCHEMA:
+        if values["schema"] != SCHEMA:
+            remedy = "upgrade w2vc" if values["schema"] > SCHEMA else "export the bundle again"
             raise BundleError(
-                f"{bundle} has manifest schema {values['schema']}, and this w2vc reads up to {SCHEMA}; upgrade w2vc"
+                f"{bundle} has manifest schema {values['schema']}, and this w2vc reads schema {SCHEMA}; {remedy}"
             )
         if values.get("sha256") != _digest(values):
             raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
         del values["sha256"]
+        kind = (values.get("features") or {}).get("kind")
+        if kind not in RECIPES:
+            raise BundleError(f"{bundle} wants features {kind!r}; this w2vc has {', '.join(RECIPES)}; upgrade w2vc")
         return _build(cls, values)
 
 
@@ -156,11 +166,14 @@ def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
     try:
         values["inputs"] = tuple(Tensor(**{**v, "shape": tuple(v["shape"])}) for v in values["inputs"])
         values["outputs"] = tuple(Tensor(**{**v, "shape": tuple(v["shape"])}) for v in values["outputs"])
-        values["features"] = Features(**values["features"])
-        values["frames"] = Frames(**values["frames"])
-        ctc = values["ctc"]
-        lists = {"vocabulary": tuple(ctc["vocabulary"]), "special_tokens": tuple(ctc["special_tokens"])}
-        values["ctc"] = Ctc(**{**ctc, **lists})
+        features = values["features"]
+        values["features"] = RECIPES[features.pop("kind")](**features)
+        values["frames"] = {axis: Frames(**entry) for axis, entry in values["frames"].items()}
+        if (ctc := values["ctc"]) is not None:
+            lists = {"vocabulary": tuple(ctc["vocabulary"]), "special_tokens": tuple(ctc["special_tokens"])}
+            values["ctc"] = Ctc(**{**ctc, **lists})
+        if (labels := values["labels"]) is not None:
+            values["labels"] = Labels(tuple(labels["names"]), labels["problem_type"])
         values["graphs"] = tuple(Graph(**{**v, "files": tuple(v["files"])}) for v in values["graphs"])
         values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
         return cls(**values)

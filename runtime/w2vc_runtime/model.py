@@ -7,23 +7,30 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .answers import ANSWERS, Outputs
 from .audio import AudioSource, Samples, name_of, read_audio
-from .ctc import GreedyDecoder
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
-from .features import RECIPES
 from .manifest import Manifest, check_files
-from .results import Transcript
+from .results import Result
 from .session import Session, open_session
+
+TimeMask = NDArray[np.bool_]
 
 
 class Model:
-    """A speech recogniser. Safe to call from several threads at once."""
+    """A speech model. Safe to call from several threads at once.
+
+    What it answers depends on its head: `Transcript` (ctc), `Classification` (sequence-classification), `FrameLabels`
+    (frame-classification), `Embedding` (xvector), `HiddenStates` (base) or `Pretraining` (pretraining).
+    """
 
     def __init__(self, manifest: Manifest, session: Session) -> None:
         self.manifest = manifest
         self._session = session
-        self._recipe = RECIPES[manifest.features.kind]
-        self._decoder = GreedyDecoder(manifest.ctc)
+        self._answer = ANSWERS[manifest.head](manifest)
 
     @property
     def provider(self) -> str:
@@ -33,10 +40,10 @@ class Model:
     def read(self, source: AudioSource) -> Samples:
         """Samples of a recording as this model wants them; raise `AudioError` on one it cannot answer.
 
-        A silent recording has an answer, the empty one, and a warning.
+        A silent recording has an answer, and a warning.
         """
         samples = read_audio(source, self.manifest.features.sampling_rate)
-        shortest = self.manifest.frames.field
+        shortest = self.manifest.shortest
         if len(samples) < shortest:
             milliseconds = 1000 * shortest / self.manifest.features.sampling_rate
             raise AudioError(
@@ -46,29 +53,30 @@ class Model:
             warnings.warn(f"{name_of(source)} is silent: every sample is zero", stacklevel=2)
         return samples
 
-    def __call__(self, source: AudioSource) -> Transcript:
-        """Transcribe one recording: a path, bytes, file object, or ``(samples, sample_rate)``."""
+    def __call__(self, source: AudioSource) -> Result:
+        """Answer for one recording: a path, bytes, file object, or ``(samples, sample_rate)``."""
         return self.batch([source])[0]
 
-    def batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Transcript]:
-        """Transcribe recordings of any lengths, in their order; clips of like length share a batch.
+    def batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Result]:
+        """Answer for recordings of any lengths, in their order; clips of like length share a batch.
 
         Raises what `try_batch` would return for the first recording that has no answer.
         """
-        answers = self.try_batch(sources, batch_size)
-        for answer in answers:
+        answers: list[Result] = []
+        for answer in self.try_batch(sources, batch_size):
             if isinstance(answer, W2vcError):
                 raise answer
-        return [answer for answer in answers if isinstance(answer, Transcript)]
+            answers.append(answer)
+        return answers
 
-    def try_batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Transcript | W2vcError]:
+    def try_batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Result | W2vcError]:
         """As `batch`, but a recording that has no answer gives its error in its place, and the others their answers.
 
         The errors are `AudioError` (it cannot be read) and `InferenceError` (the backend failed on its batch).
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1, got {batch_size}")
-        outcomes: dict[int, Transcript | W2vcError] = {}
+        outcomes: dict[int, Result | W2vcError] = {}
         clips: dict[int, Samples] = {}
         for index, source in enumerate(sources):
             try:
@@ -80,23 +88,55 @@ class Model:
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
             try:
-                outcomes.update(zip(indices, self.transcribe([clips[index] for index in indices])))
+                outcomes.update(zip(indices, self.infer([clips[index] for index in indices])))
             except InferenceError as error:
                 outcomes.update(dict.fromkeys(indices, error))
         return [outcomes[index] for index in range(len(sources))]
 
-    def transcribe(self, clips: Sequence[Samples]) -> list[Transcript]:
-        """Transcribe clips as `read` gives them, in one batch."""
+    def infer(self, clips: Sequence[Samples], mask_time_indices: Sequence[TimeMask] | None = None) -> list[Result]:
+        """Answer for clips as `read` gives them, in one batch.
+
+        mask_time_indices: for head ``pretraining``, the frames [frames] of each clip that the encoder must guess; none
+        by default.
+        """
+        rate = self.manifest.features.sampling_rate
+        rows = self.outputs(clips, mask_time_indices)
+        return [self._answer(row, len(clip) / rate) for row, clip in zip(rows, clips)]
+
+    def outputs(self, clips: Sequence[Samples], mask_time_indices: Sequence[TimeMask] | None = None) -> list[Outputs]:
+        """The graph's outputs by name for each clip, cut to its valid frames; the arguments are those of `infer`."""
         manifest = self.manifest
-        inputs = self._recipe(clips, manifest.features, manifest.padding)
-        logits = self._session.run(inputs)["logits"]
-        seconds = manifest.frames.step / manifest.features.sampling_rate
-        answers = []
-        for clip, scores in zip(clips, logits):
-            characters = self._decoder.characters(scores[: manifest.frames.count(len(clip))])
-            text, words = self._decoder.text(characters), self._decoder.words(characters, seconds)
-            answers.append(Transcript(text, words, len(clip) / manifest.features.sampling_rate))
-        return answers
+        inputs = manifest.features(clips, manifest.padding)
+        if any(tensor.name == "mask_time_indices" for tensor in manifest.inputs):
+            inputs["mask_time_indices"] = self._time_mask(clips, mask_time_indices)
+        elif mask_time_indices is not None:
+            raise OptionError(f"mask_time_indices is for head 'pretraining'; this bundle has head {manifest.head!r}")
+        results = self._session.run(inputs)
+        rows = []
+        for row, clip in enumerate(clips):
+            outputs = {}
+            for tensor in manifest.outputs:
+                value = results[tensor.name]
+                if tensor.shape:  # what has no batch axis is of the batch as a whole
+                    value = value[row]
+                axis = tensor.shape[1] if len(tensor.shape) > 1 else None
+                if axis in manifest.frames:
+                    value = value[: manifest.frames[str(axis)].count(len(clip))]
+                outputs[tensor.name] = value
+            rows.append(outputs)
+        return rows
+
+    def _time_mask(self, clips: Sequence[Samples], masks: Sequence[TimeMask] | None) -> TimeMask:
+        frames = self.manifest.frames["frames"]
+        result = np.zeros((len(clips), max(frames.count(len(clip)) for clip in clips)), dtype=bool)
+        for row, clip in enumerate(clips):
+            count = frames.count(len(clip))
+            if masks is None:
+                continue
+            if len(masks) != len(clips) or np.shape(masks[row]) != (count,):
+                raise OptionError(f"mask_time_indices must have one mask a clip; clip {row} has {count} frames")
+            result[row, :count] = masks[row]
+        return result
 
 
 def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
@@ -107,7 +147,7 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     """
     directory = Path(bundle)
     manifest = Manifest.read(directory)
-    if manifest.features.kind not in RECIPES:
-        raise BundleError(f"{directory} wants features {manifest.features.kind!r}; this w2vc has {', '.join(RECIPES)}")
+    if manifest.head not in ANSWERS:
+        raise BundleError(f"{directory} has head {manifest.head!r}; this w2vc has {', '.join(ANSWERS)}; upgrade w2vc")
     check_files(directory, manifest)
     return Model(manifest, open_session(directory / manifest.graphs[0].files[0], provider))

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
 from .errors import BundleError, InferenceError, MissingExtraError, OptionError
-from .features import Inputs
+
+Tensors = dict[str, NDArray]
 
 
 class Session(Protocol):
@@ -15,7 +18,7 @@ class Session(Protocol):
 
     provider: str
 
-    def run(self, inputs: Inputs) -> Inputs:
+    def run(self, inputs: Tensors) -> Tensors:
         """Compute the outputs by name from the inputs by name."""
         ...
 
@@ -42,7 +45,7 @@ class OnnxRuntimeSession:
         self.provider = provider
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, inputs: Inputs) -> Inputs:
+    def run(self, inputs: Tensors) -> Tensors:
         try:
             return dict(zip(self._outputs, self._session.run(self._outputs, inputs)))
         except Exception as error:  # see above
