@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .audio import AudioSource, Samples, name_of, read_audio
-from .ctc import GreedyDecoder
+from .ctc import KINDS, GreedyDecoder
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
 from .features import RECIPES
 from .manifest import Manifest, check_files
@@ -109,5 +109,7 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     manifest = Manifest.read(directory)
     if manifest.features.kind not in RECIPES:
         raise BundleError(f"{directory} wants features {manifest.features.kind!r}; this w2vc has {', '.join(RECIPES)}")
+    if manifest.ctc.kind not in KINDS:
+        raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
     return Model(manifest, open_session(directory / manifest.graphs[0].files[0], provider))
