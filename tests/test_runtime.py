@@ -1,23 +1,19 @@
-"""Features and decoding equal Hugging Face's; batches equal single clips; recordings of every kind are read."""
+"""Features equal Hugging Face's; batches equal single clips; recordings of every kind are read."""
 
 from __future__ import annotations
 
 import io
-import json
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import DEMO_AUDIO
-from oracle import LETTERS, clips
-from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor
+from oracle import clips
+from transformers import Wav2Vec2FeatureExtractor
 
-from w2vc_exporter.recipes import read_ctc
 from w2vc_runtime import AudioError, OptionError, load
 from w2vc_runtime.audio import read_audio
-from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Waveform
-from w2vc_runtime.manifest import Ctc
 
 
 @pytest.mark.parametrize("do_normalize", [True, False])
@@ -41,69 +37,6 @@ def test_the_mask_follows_the_contract():
     batch = clips(800, 500)
     assert recipe(batch, "hf-exact")["attention_mask"].all()
     assert recipe(batch, "padding-invariant")["attention_mask"].sum(axis=1).tolist() == [800, 500]
-
-
-SETTINGS = [
-    {},
-    {"do_lower_case": True},
-    {"replace_word_delimiter_char": "_"},
-    {"word_delimiter_token": "e"},
-    {"clean_up_tokenization_spaces": True},
-    {"pad_token": "z", "unk_token": "q"},
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("seed", range(5))
-def test_greedy_decoding_equals_hugging_face(settings, seed, tmp_path):
-    vocabulary = {token: index for index, token in enumerate(LETTERS)}
-    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
-    tokenizer = Wav2Vec2CTCTokenizer(tmp_path / "vocab.json", **settings)
-    tokenizer.save_pretrained(tmp_path)
-    generator = np.random.default_rng(seed)
-    logits = generator.standard_normal((200, len(LETTERS) + 2)).astype(np.float32)
-    logits[:, [0, 4, 25]] += 1.5  # blanks and delimiters, as often as in speech
-    logits = np.repeat(logits, generator.integers(1, 4, len(logits)), axis=0)
-
-    rules = read_ctc(tmp_path, len(LETTERS) + 2)
-    decoder = GreedyDecoder(rules, skip_special_tokens=False)
-    expected = tokenizer.decode(logits.argmax(-1), output_char_offsets=True, output_word_offsets=True)
-    characters = decoder.characters(logits)
-    assert decoder.text(characters) == expected.text
-    assert [{"char": c.text, "start_offset": c.start, "end_offset": c.end} for c in characters] == expected.char_offsets
-    words = [(word.text, word.start, word.end) for word in decoder.words(characters, 1.0)]
-    lower = str.lower if settings.get("do_lower_case") else str
-    assert words == [(lower(w["word"]), w["start_offset"], w["end_offset"]) for w in expected.word_offsets]
-
-
-def frames(text: str, vocabulary: tuple[str, ...], peak: float = 8.0) -> np.ndarray:
-    logits = np.zeros((len(text), len(vocabulary)), np.float32)
-    for row, token in enumerate(text):
-        logits[row, vocabulary.index(token)] = peak
-    return logits
-
-
-RULES = Ctc(vocabulary=("-", "*", "|", "h", "e", "l", "o"), blank=0, word_delimiter="|", special_tokens=("-", "*"))
-
-
-def test_special_tokens_are_dropped_and_double_letters_are_kept():
-    decoder = GreedyDecoder(RULES)
-    assert decoder.text(decoder.characters(frames("*hheel-l*oo|", RULES.vocabulary))) == "hello"
-    assert decoder.text(decoder.characters(frames("-----", RULES.vocabulary))) == ""
-    assert decoder.characters(np.zeros((0, 7), np.float32)) == []
-
-
-def test_words_have_times_and_confidence():
-    decoder = GreedyDecoder(RULES)
-    logits = frames("-he-||lo-", RULES.vocabulary)
-    logits[7] = 0  # the o of "lo": uniform, so that its probability is 1 / 7
-    logits[7, 6] = 1e-3
-    first, second = decoder.words(decoder.characters(logits), 0.02)
-    assert (first.text, first.start, first.end) == ("he", 0.02, 0.06)
-    assert (second.text, second.start, second.end) == ("lo", 0.12, 0.16)
-    sure = np.exp(8) / (np.exp(8) + 6)
-    assert first.confidence == pytest.approx(sure, rel=1e-5)
-    assert second.confidence == pytest.approx(np.sqrt(sure / 7), rel=1e-3)
 
 
 def test_a_batch_answers_in_order_and_as_each_clip_alone(digits):

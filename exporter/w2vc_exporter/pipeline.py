@@ -29,7 +29,8 @@ from .hub import find_checkpoint
 from .options import ExportOptions
 from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
-from .recipes import COPIED, read_ctc, read_features
+from .recipes import COPIED, read_features
+from .tokenizers import read_ctc
 from .trace import OPSET, release, trace
 from .verify import Reference, Verdict, references, verify
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from .manifest import Ctc
 from .results import Word
 
+KINDS = ("characters", "phonemes")
+
 
 @dataclass(frozen=True)
 class Char:
-    """One emitted character: frames start <= f < end, probability the highest among them."""
+    """One emitted character or phoneme: frames start <= f < end, probability the highest among them."""
 
     text: str
     start: int
@@ -23,7 +25,7 @@ class Char:
 
 
 class GreedyDecoder:
-    """Best-path decoding; equal to HF ``Wav2Vec2CTCTokenizer.decode`` with offsets.
+    """Best-path decoding; equal to HF ``Wav2Vec2CTCTokenizer`` and ``Wav2Vec2PhonemeCTCTokenizer``, offsets included.
 
     skip_special_tokens: leave out tokens like ``<s>`` and ``<unk>``. They are dropped after repeats are merged, so the
     blank keeps double letters apart (Hugging Face drops them before, and loses a letter of "hello").
@@ -39,9 +41,14 @@ class GreedyDecoder:
         self._blank = first[rules.vocabulary[rules.blank]]
         hidden = set(rules.special_tokens) - {rules.word_delimiter} if skip_special_tokens else set()
         self._hidden = {first[token] for token in hidden if token in first} | {self._blank}
+        self._phonemes = rules.kind == "phonemes"
+        self._joiner = " " if self._phonemes else ""
+        self._delimiter = rules.word_delimiter or None  # which an empty token is not
+        self._boundary = self._delimiter if self._phonemes else rules.replace_word_delimiter_char
+        self._wordless = self._phonemes and self._boundary not in first
 
     def characters(self, logits: NDArray[np.floating]) -> list[Char]:
-        """Characters of one clip from logits [frames, vocabulary]."""
+        """Characters or phonemes of one clip, word delimiters among them, from logits [frames, vocabulary]."""
         if len(logits) == 0:
             return []
         best = logits.argmax(axis=-1)
@@ -58,34 +65,44 @@ class GreedyDecoder:
 
     def text(self, characters: list[Char]) -> str:
         """The characters as text."""
-        text = "".join(char.text for char in characters).strip()
+        shown = [char.text for char in characters if not self._phonemes or char.text != self._boundary]
+        text = self._joiner.join(shown).strip()
         if self.rules.do_lower_case:
             text = text.lower()
         return clean_up(text) if self.rules.clean_up_tokenization_spaces else text
 
     def words(self, characters: list[Char], seconds_per_frame: float) -> tuple[Word, ...]:
-        """The characters between delimiters as words with start and end in seconds."""
+        """The characters between delimiters as words with start and end in seconds.
+
+        The phonemes of a word are joined by spaces. Without a word delimiter in the vocabulary, each phoneme is a word.
+        """
         return tuple(self._words(characters, seconds_per_frame))
 
     def _words(self, characters: list[Char], seconds: float) -> Iterator[Word]:
         letters: list[Char] = []
-        for char in [*characters, None]:
-            if char is not None and char.text != self.rules.replace_word_delimiter_char:
+        for char in characters:
+            if char.text != self._boundary:
                 letters.append(char)
-            elif letters:
-                text = "".join(letter.text for letter in letters)
-                confidence = float(np.exp(np.mean(np.log([letter.probability for letter in letters]))))
-                yield Word(
-                    text.lower() if self.rules.do_lower_case else text,
-                    letters[0].start * seconds,
-                    letters[-1].end * seconds,
-                    confidence,
-                )
+            if letters and (self._wordless or char.text == self._boundary):
+                yield self._word(letters, seconds)
                 letters = []
+        if letters:
+            yield self._word(letters, seconds)
+
+    def _word(self, letters: list[Char], seconds: float) -> Word:
+        text = self._joiner.join(letter.text for letter in letters)
+        confidence = float(np.exp(np.mean(np.log([letter.probability for letter in letters]))))
+        return Word(
+            text.lower() if self.rules.do_lower_case else text,
+            letters[0].start * seconds,
+            letters[-1].end * seconds,
+            confidence,
+        )
 
     def _text(self, index: int) -> str:
         token = self.rules.vocabulary[index]
-        return self.rules.replace_word_delimiter_char if token == self.rules.word_delimiter else token
+        delimits = token == self._delimiter and not self._phonemes
+        return self.rules.replace_word_delimiter_char if delimits else token
 
 
 CLEAN_UPS = (

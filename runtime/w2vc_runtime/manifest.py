@@ -48,9 +48,13 @@ class Frames:
 
 @dataclass(frozen=True)
 class Ctc:
-    """How letter scores become text (HF ``Wav2Vec2CTCTokenizer``).
+    """How token scores become text.
 
-    vocabulary: the token of every logit. blank: index of the CTC blank. special_tokens: tokens that are not text.
+    vocabulary: the token of every logit. blank: index of the CTC blank. word_delimiter: empty for none.
+    special_tokens: tokens that are not text.
+    kind: ``characters`` are joined, with ``replace_word_delimiter_char`` for the word delimiter (HF
+    ``Wav2Vec2CTCTokenizer``); ``phonemes`` are joined by a space and the word delimiter is left out (HF
+    ``Wav2Vec2PhonemeCTCTokenizer``).
     """
 
     vocabulary: tuple[str, ...]
@@ -60,6 +64,7 @@ class Ctc:
     special_tokens: tuple[str, ...] = ()
     do_lower_case: bool = False
     clean_up_tokenization_spaces: bool = False
+    kind: str = "characters"
 
 
 @dataclass(frozen=True)

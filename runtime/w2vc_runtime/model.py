@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .answers import ANSWERS, Outputs
 from .audio import AudioSource, Samples, name_of, read_audio
+from .ctc import KINDS
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
 from .manifest import Manifest, check_files
 from .results import Result
@@ -149,5 +150,7 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     manifest = Manifest.read(directory)
     if manifest.head not in ANSWERS:
         raise BundleError(f"{directory} has head {manifest.head!r}; this w2vc has {', '.join(ANSWERS)}; upgrade w2vc")
+    if manifest.ctc is not None and manifest.ctc.kind not in KINDS:
+        raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
     return Model(manifest, open_session(directory / manifest.graphs[0].files[0], provider))

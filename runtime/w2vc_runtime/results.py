@@ -25,7 +25,10 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Word:
-    """One recognised word. start, end: seconds. confidence: 0..1, see `Transcript`."""
+    """One recognised word, or phoneme where a phoneme model knows no words.
+
+    start, end: seconds. confidence: 0..1, see `Transcript`.
+    """
 
     text: str
     start: float
