@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDER := $(VENV)/transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test test-transformers-4 lint
 
 help:
 	@echo 'make demo   export the digits recogniser to fp16 ONNX, verify it, transcribe recordings'
 	@echo 'make test   run the tests'
 	@echo 'make lint   run the linters and the type checker'
+	@echo 'make test-transformers-4   compare with transformers 4.57 too'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("w2vc needs Python 3.10 or newer, this is " + sys.version.split()[0]) \
@@ -27,7 +29,16 @@ demo: $(READY)
 	$(BIN)/w2vc run build/demo/digits-ctc-fp16 examples/digits/audio/*.flac
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
+
+$(OLDER)/.ready: $(READY) tests/transformers-4.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(OLDER) \
+		-r tests/transformers-4.txt
+	@touch $@
+
+test-transformers-4: $(OLDER)/.ready
+	PYTHONPATH=$(OLDER) $(BIN)/python -m pytest -n auto -p no:cacheprovider \
+		tests/test_model.py tests/test_checkpoint.py tests/test_languages.py tests/test_log_mel.py
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -1,6 +1,6 @@
 """Time and peak memory of exporting a full-size checkpoint with random weights.
 
-    python benchmarks/full_size.py [--model wav2vec2-conformer-rel-pos-large-960h-ft] [--layers 24] [--precision fp16]
+    python benchmarks/full_size.py [--model w2v-bert-2.0] [--layers 24] [--precision fp16]
 
 The export runs in a process of its own, whose peak resident memory is compared with the size of the weights in fp32.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
+from published import PUBLISHED
 
 # The process reads its own high-water mark: that of a child, as its parent sees it, starts with the parent's.
 EXPORT = """
@@ -29,22 +30,22 @@ sys.exit(code)
 
 def make_checkpoint(name: str, layers: int, folder: Path) -> int:
     """Write a random checkpoint; return the bytes of its weights in fp32."""
-    architecture, config = oracle.PUBLISHED[name]
-    model = oracle.build(architecture, **{**config, "num_hidden_layers": layers})
+    architecture, head, config = PUBLISHED[name]
+    model = oracle.build(architecture, head, **{**config, "num_hidden_layers": layers})
     oracle.save(model, folder)
     return 4 * sum(parameter.numel() for parameter in model.parameters())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=oracle.PUBLISHED, default="wav2vec2-conformer-rel-pos-large-960h-ft")
+    parser.add_argument("--model", choices=PUBLISHED, default="wav2vec2-conformer-rel-pos-large")
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp16")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint"
         weights = make_checkpoint(options.model, options.layers, checkpoint)
-        command = [sys.executable, "-c", EXPORT, str(checkpoint), "--head", "ctc"]
+        command = [sys.executable, "-c", EXPORT, str(checkpoint), "--head", PUBLISHED[options.model][1]]
         command += ["--precision", options.precision, "-o", str(Path(folder) / "bundle")]
         shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(shown)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from oracle import ARCHITECTURES, tiny
+from oracle import ARCHITECTURES, CLASSES, OPTIONS, Cell, fronts, tiny
 
 from w2vc_exporter import ExportOptions, export
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
+
+# Every position kind, every front end, every head and every option.
+CELLS = sorted({
+    *(Cell(architecture, norm, "ctc") for architecture in ARCHITECTURES for norm in fronts(architecture)),
+    *(Cell("wav2vec2", "group", head) for head in CLASSES),
+    *(Cell("bert-relative_key", "log-mel", OPTIONS[option][0][0], option) for option in OPTIONS),
+    Cell("conformer-relative", "group", "ctc", "adapter"),
+})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +30,27 @@ def parse(path, builder, logger):
     return network
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_parser_takes_the_whole_graph(architecture, precision, tmp_path, logger):
-    options = ExportOptions(tiny(architecture)[1], precision=precision, output=tmp_path / "bundle")
+def dimensions(shape) -> tuple[int, ...]:
+    """A shape as TensorRT has it: -1 for what varies."""
+    return tuple(-1 if isinstance(size, str) else size for size in shape)
+
+
+FULL = [cell for cell in CELLS if cell.head == "ctc" and cell.option == "plain" and cell.norm != "group"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "precision"), [(cell, "fp16") for cell in CELLS] + [(cell, "fp32") for cell in FULL], ids=str
+)
+def test_the_parser_takes_the_whole_graph(cell, precision, tmp_path, logger):
+    options = ExportOptions(tiny(*cell)[1], head=cell.head, precision=precision, output=tmp_path / "bundle")
     result = export(options)
     path = result.bundle / result.manifest.graphs[0].files[0]
     network = parse(path, tensorrt.Builder(logger), logger)
-    inputs = {network.get_input(i).name: tuple(network.get_input(i).shape) for i in range(network.num_inputs)}
-    assert inputs == {"input_values": (-1, -1), "attention_mask": (-1, -1)}
-    assert network.get_output(0).name == "logits"
-    assert tuple(network.get_output(0).shape) == (-1, -1, 32)
-    assert network.get_output(0).dtype == tensorrt.float32
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    assert {i.name: tuple(i.shape) for i in inputs} == {t.name: dimensions(t.shape) for t in result.manifest.inputs}
+    outputs = [network.get_output(i) for i in range(network.num_outputs)]
+    assert {o.name: tuple(o.shape) for o in outputs} == {t.name: dimensions(t.shape) for t in result.manifest.outputs}
+    assert {o.dtype for o in outputs} == {tensorrt.float32}
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     half = tensorrt.float16 if precision == "fp16" else tensorrt.float32
     products = [layer for layer in layers if layer.type == tensorrt.LayerType.MATRIX_MULTIPLY]
