@@ -235,6 +235,16 @@ def test_heads_and_layers_that_no_model_has(tmp_path):
 
 
 @pytest.mark.parametrize("head", ["sequence-classification", "frame-classification"])
+def test_labels_that_are_missing(head, tmp_path):
+    copy = Path(shutil.copytree(tiny("wav2vec2", "group", head)[1], tmp_path / "copy"))
+    with pytest.raises(ConfigError, match="id2label names 2 labels, and the classifier gives 3 scores; give id2label"):
+        w2vc_model.load(edit_config(copy, id2label={"0": "yes", "1": "no"}), head)
+    with pytest.raises(ConfigError, match="id2label names 2 labels"):  # Hugging Face's default
+        w2vc_model.load(edit_config(copy, id2label=None), head)
+    assert w2vc_model.load(edit_config(copy, num_labels=3), head).config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+@pytest.mark.parametrize("head", ["sequence-classification", "frame-classification"])
 def test_classification_heads_have_no_adapter(head, tmp_path):
     copy = Path(shutil.copytree(tiny("wav2vec2", "group", head)[1], tmp_path / "copy"))
     with pytest.raises(ConfigError, match=f"the {head} head is not supported with add_adapter true"):

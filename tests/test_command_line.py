@@ -227,6 +227,45 @@ def test_export_refuses_bad_checkpoints(tmp_path, capsys, monkeypatch):
     assert "--head" in refused(capsys, export_cli.main, good)
 
 
+@pytest.mark.parametrize(
+    ("head", "values", "arguments", "line"),
+    [
+        ("ctc", {"position_embeddings_type": "alibi"}, [], "position_embeddings_type 'alibi' is not supported"),
+        ("ctc", {"hidden_act": "mish"}, [], "hidden_act 'mish' is not supported; supported: gelu"),
+        ("ctc", {"conv_depthwise_kernel_size": 8}, [], "conv_depthwise_kernel_size must be odd, got 8"),
+        ("ctc", {"conv_stride": [5, 2]}, [], "must have the same length, got 7, 7 and 2"),
+        ("ctc", {"vocab_size": 5}, [], "wrong shape: lm_head.bias [32] instead of [5]"),
+        ("ctc", {}, ["--target-lang", "fra"], "has no language adapters (adapter_attn_dim)"),
+        ("ctc", {}, ["--hidden-states", "1"], "hidden states are given by head 'base', not by 'ctc'"),
+        ("xvector", {}, [], "has no weights for head 'xvector'; it has: base, ctc"),
+        ("base", {}, ["--hidden-states", "1,7"], "there is no hidden state 7; this model has 0"),
+        ("base", {}, ["--hidden-states", "last"], "'last' is not 'all' and not numbers of layers such as 0,6,12"),
+        ("base", {}, ["--target-lang", "fra"], "a target language belongs to head 'ctc', not to 'base'"),
+        ("feature-extraction", {"model_type": "wav2vec2-bert"}, [], "the weights do not fit config.json; missing"),
+    ],
+)
+def test_export_refuses_what_a_configuration_cannot_mean(head, values, arguments, line, tmp_path, capsys):
+    copy = Path(shutil.copytree(tiny()[1], tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | values))
+    shown = refused(capsys, export_cli.main, copy, "--head", head, "-o", tmp_path / "out", *arguments)
+    assert line in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_features_of_another_model_are_refused(tmp_path, capsys):
+    copy = Path(shutil.copytree(tiny("bert-none", "log-mel", "base")[1], tmp_path / "copy"))
+    extractor = copy / "preprocessor_config.json"
+    values = json.loads(extractor.read_text())
+    for changed, line in (
+        ({"feature_extractor_type": "Wav2Vec2FeatureExtractor"}, "it needs SeamlessM4TFeatureExtractor"),
+        ({"num_mel_bins": 40}, "the model takes ['batch', 'frames', 160]; they belong to different checkpoints"),
+        ({"stride": 3}, "stride 3 is not supported; supported: 2"),
+    ):
+        extractor.write_text(json.dumps(values | changed))
+        assert line in refused(capsys, export_cli.main, copy, "--head", "base", "-o", tmp_path / "out")
+
+
 def test_a_wrong_head_is_refused(tmp_path, capsys):
     model = build("conformer-relative", **TINY)
     save(model, tmp_path / "model")

@@ -21,7 +21,7 @@ def test_a_hub_id_becomes_the_folder_of_its_files(monkeypatch):
         return str(tiny()[1])
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    assert read_features(find_checkpoint(Path("facebook/wav2vec2-base-960h"))).sampling_rate == 16000
+    assert read_features(find_checkpoint(Path("facebook/wav2vec2-base-960h")), "input_values").sampling_rate == 16000
     assert asked["name"] == "facebook/wav2vec2-base-960h"
     assert {"config.json", "vocab.json", "*.safetensors"} <= set(asked["patterns"])
     # The bundle is named after the model, not after the hub's cache.

@@ -22,8 +22,7 @@ PROGRAM = "w2vc-export"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = parse_args(argv)
-    return guarded(PROGRAM, lambda: run(arguments))
+    return guarded(PROGRAM, lambda: run(parse_args(argv)))
 
 
 def run(options: ExportOptions) -> int:
@@ -47,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         "checkpoint",
         nargs="?",
         type=Path,
-        help="Hugging Face directory or hub id; without it, a small digits recogniser",
+        help="Hugging Face directory or hub id; without it, a small one that the package carries",
     )
     parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
     parser.add_version()

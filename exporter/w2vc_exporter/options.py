@@ -26,15 +26,18 @@ HEADS = {
     "audio-xvector": "xvector",
 }
 ALL = "all"
-DIGITS = Path(__file__).parent / "checkpoints" / "digits"
+# The small checkpoints that the package carries; one of them is taken where none is named.
+CARRIED = Path(__file__).parent / "checkpoints"
+DIGITS = CARRIED / "digits"
+DEFAULTS = {"sequence-classification": CARRIED / "keywords"}
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Arguments of ``w2vc-export``; see ``export``.
 
-    checkpoint: a Hugging Face directory, or the id of one on the hub; None takes the small digits recogniser that the
-    package carries.
+    checkpoint: a Hugging Face directory, the id of one on the hub, or one of the small ones that the package carries:
+    ``digits``, ``digits-bert``, ``keywords``. None takes ``keywords`` for sequence classification, else ``digits``.
     head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
     ecosystem's name of its task, such as ``automatic-speech-recognition``.
     precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
@@ -69,8 +72,12 @@ class ExportOptions:
 
     @property
     def source(self) -> Path:
-        """The checkpoint as it was named: a directory or a hub id."""
-        return DIGITS if self.checkpoint is None else Path(self.checkpoint)
+        """The checkpoint: a directory or a hub id."""
+        if self.checkpoint is None:
+            return DEFAULTS.get(self.task, DIGITS)
+        named = Path(self.checkpoint)
+        carried = CARRIED / named.name
+        return carried if str(named) == named.name and not named.exists() and carried.is_dir() else named
 
     @property
     def task(self) -> str:

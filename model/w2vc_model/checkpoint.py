@@ -65,6 +65,11 @@ def load(
     if head not in present:
         raise HeadError(f"{directory} has no weights for head {head!r}; it has: {', '.join(present)}")
     kind = HEADS[head]
+    if kind.labelled and (scores := len(tensors.get("classifier.bias", ()))) != len(config.labels):
+        raise ConfigError(
+            f"{directory / 'config.json'}: id2label names {len(config.labels)} labels, and the classifier gives "
+            f"{scores} scores; give id2label the names of 0 to {scores - 1}"
+        )
     with torch.device("meta"):
         model = BaseModel(config, padding, hidden_states) if kind is BaseModel else kind(config, padding)
     _assign(model, tensors, directory)

@@ -21,10 +21,12 @@ class SpeechModel(nn.Module):
 
     marker: what the names of the head's own parameters start with, by which a checkpoint is known to have it.
     owned: all that the head may own besides the encoder, whether an inference needs it or not.
+    labelled: whether it gives scores to the labels of the configuration.
     """
 
     marker: ClassVar[tuple[str, ...]] = ()
     owned: ClassVar[tuple[str, ...]] = ()
+    labelled: ClassVar[bool] = False
 
     def __init__(self, config: SpeechConfig, padding: PaddingContract = "padding-invariant") -> None:
         super().__init__()
@@ -166,6 +168,7 @@ class ForSequenceClassification(ClassificationModel):
 
     marker = ("projector.", "classifier.")
     owned = ("projector.", "classifier.", "layer_weights")
+    labelled = True
 
     def __init__(self, config: SpeechConfig, padding: PaddingContract = "padding-invariant") -> None:
         super().__init__(config, padding)
@@ -195,6 +198,7 @@ class ForFrameClassification(ClassificationModel):
 
     marker = ("classifier.",)
     owned = ("classifier.", "layer_weights")
+    labelled = True
 
     def __init__(self, config: SpeechConfig, padding: PaddingContract = "padding-invariant") -> None:
         super().__init__(config, padding)
