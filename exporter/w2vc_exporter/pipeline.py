@@ -31,7 +31,7 @@ from .passes.reduce_precision import ReducePrecision
 from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
-from .trace import OPSET, release, trace
+from .trace import OPSET, drop_weights, release, trace
 from .verify import Reference, Verdict, references, verify
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -74,7 +74,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         with progress.step("verifying against PyTorch"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding)
             chosen = model.chosen
-            del model  # the graph's turn to need the memory
+            drop_weights(model)  # the graph's turn to need the memory
             verdict = _gate(cases, directory, graph, options, chosen)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]

@@ -47,6 +47,12 @@ def release(model: ir.Model) -> None:
         value.const_value = None
 
 
+def drop_weights(model: SpeechModel) -> None:
+    """Let go of the weights of a model that is done with: rules of onnxscript's optimizer remember the last graph."""
+    for parameter in model.parameters():
+        parameter.data = torch.empty(0)
+
+
 def _name_dimensions(model: ir.Model, shapes: dict[str, tuple[str | int, ...]]) -> None:
     for value in (*model.graph.inputs, *model.graph.outputs):
         assert value.name is not None
