@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import soundfile
 import torch
 from oracle import CLASSES, TINY, answer, build, clips, save, tiny
 from parity import exported
+from transformers import Wav2Vec2PhonemeCTCTokenizer
 
 import w2vc_runtime
 from w2vc_runtime import Classification, Embedding, FrameLabels, HiddenStates, Model, OptionError, Pretraining, load
@@ -174,3 +176,18 @@ def test_formats_of_every_head(head, bundles, recordings, capsys, tmp_path):
 def test_every_result_type_is_public():
     kinds = [Classification, Embedding, FrameLabels, HiddenStates, Pretraining]
     assert all(getattr(w2vc_runtime, kind.__name__) is kind for kind in kinds)
+
+
+def test_phonemes(tmp_path, recordings):
+    """A phoneme tokenizer goes the whole way, from the checkpoint to words."""
+    checkpoint = Path(shutil.copytree(tiny("wav2vec2", "group", "ctc")[1], tmp_path / "c"))
+    settings = json.loads((checkpoint / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer", "do_phonemize": False, "word_delimiter_token": None}
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings))
+    theirs = Wav2Vec2PhonemeCTCTokenizer.from_pretrained(checkpoint)
+    model = exported(checkpoint, "ctc", "padding-invariant", tmp_path / "b")
+    ids = model.outputs([model.read(recordings[0])])[0]["logits"].argmax(-1)
+    merged = ids[np.insert(ids[1:] != ids[:-1], 0, True)]  # then special tokens cannot part what was one
+    transcript = model(recordings[0])
+    assert transcript.text == theirs.decode(merged, skip_special_tokens=True, group_tokens=False)
+    assert [word.text for word in transcript.words] == transcript.text.split()

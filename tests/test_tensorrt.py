@@ -42,7 +42,7 @@ FULL = [cell for cell in CELLS if cell.head == "ctc" and cell.option == "plain" 
     ("cell", "precision"), [(cell, "fp16") for cell in CELLS] + [(cell, "fp32") for cell in FULL], ids=str
 )
 def test_the_parser_takes_the_whole_graph(cell, precision, tmp_path, logger):
-    options = ExportOptions(tiny(*cell)[1], head=cell.head, precision=precision, output=tmp_path / "bundle")
+    options = ExportOptions(tiny(*cell, brief=True)[1], head=cell.head, precision=precision, output=tmp_path / "bundle")
     result = export(options)
     path = result.bundle / result.manifest.graphs[0].files[0]
     network = parse(path, tensorrt.Builder(logger), logger)
