@@ -9,7 +9,7 @@ OLDER := $(VENV)/transformers-4
 .PHONY: help demo test test-transformers-4 lint
 
 help:
-	@echo 'make demo   export the digits recogniser to fp16 ONNX, verify it, transcribe recordings'
+	@echo 'make demo   export three small models, verify them, transcribe and classify recordings'
 	@echo 'make test   run the tests'
 	@echo 'make lint   run the linters and the type checker'
 	@echo 'make test-transformers-4   compare with transformers 4.57 too'
@@ -27,6 +27,14 @@ demo: $(READY)
 	$(BIN)/w2vc-export --head ctc --fp16 -o build/demo/digits-ctc-fp16
 	@echo
 	$(BIN)/w2vc run build/demo/digits-ctc-fp16 examples/digits/audio/*.flac
+	@echo
+	$(BIN)/w2vc-export digits-bert --head ctc --fp16 -o build/demo/digits-bert-ctc-fp16
+	@echo
+	$(BIN)/w2vc run build/demo/digits-bert-ctc-fp16 examples/digits/audio/*.flac
+	@echo
+	$(BIN)/w2vc-export --head sequence-classification -o build/demo/keywords
+	@echo
+	$(BIN)/w2vc run build/demo/keywords examples/digits/words/four.flac
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto

@@ -5,7 +5,7 @@ Audio is float32 (samples,) at 16 kHz throughout.
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,29 @@ class MissingDataError(Exception):
     """A recording of the dataset is not where it should be."""
 
 
+@dataclass(frozen=True)
+class Front:
+    """What a model is given for a recording."""
+
+    prepare: Callable[[np.ndarray], np.ndarray] = normalize
+    """Turns audio (samples,) into the model's input, float32 (samples or frames, ...)."""
+    field: int = FIELD_SAMPLES
+    """Samples that one output frame is made from."""
+    level_db: float = 0.0
+    """Spread of the recordings' level, for a `prepare` that lets it through."""
+
+
+WAVEFORM = Front()
+
+
 @dataclass
 class Batch:
     """Recordings of like length, padded with zeros at their ends."""
 
-    audio: torch.Tensor
-    """float32 (batch, samples), each normalized."""
+    inputs: torch.Tensor
+    """float32 (batch, samples or frames, ...): what Front.prepare makes of each."""
     lengths: torch.Tensor
-    """int64 (batch,): samples of each."""
+    """int64 (batch,): samples or frames of each."""
     labels: torch.Tensor
     """int64 (sum of label lengths,): the tokens of all, one recording after the other."""
     label_lengths: torch.Tensor
@@ -51,6 +66,8 @@ class Lesson:
 
     max_digits: int
     synthetic_share: float
+    single_share: float = 0.0
+    """Extra single digits, half of them cut close at both ends."""
 
 
 def lesson_at(progress: float) -> Lesson:
@@ -95,9 +112,9 @@ def read_training_clips(fsdd_dir: Path, held_out: Sequence[str]) -> list[list[li
     return speakers
 
 
-def frame_labels(samples: int, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> np.ndarray:
+def frame_labels(samples: int, field: int, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> np.ndarray:
     """A rough alignment, int64 (frames,): the letters of each word spread evenly over its `spans` samples."""
-    centres = np.arange(frame_count(samples)) * FRAME_SAMPLES + FIELD_SAMPLES // 2
+    centres = np.arange(frame_count(samples, field)) * FRAME_SAMPLES + field // 2
     labels = np.full(len(centres), BLANK, np.int64)
     for (start, end), word in zip(spans, words, strict=True):
         units: list[int] = []
@@ -142,23 +159,45 @@ def noise(samples: int, rng: np.random.Generator) -> np.ndarray:
     return hiss / np.sqrt(np.mean(hiss**2) + 1e-12)
 
 
+def degrade(audio: np.ndarray, level: float, noisy: bool, rng: np.random.Generator) -> np.ndarray:
+    """`audio` as some device hears it; the noise, if any, is 10 to 50 dB below `level`."""
+    audio = colour(audio, rng)
+    if noisy or rng.random() < 0.85:
+        audio += noise(len(audio), rng) * level * 10 ** (-rng.uniform(10, 50) / 20)
+    return audio
+
+
+def at_speed(clip: np.ndarray, rate: float) -> np.ndarray:
+    """`clip` (float32 or int16) as float32, played at `rate` samples a second."""
+    clip = clip / np.float32(32768) if clip.dtype == np.int16 else clip
+    return clip if rate == SAMPLE_RATE else soxr.resample(clip, rate, SAMPLE_RATE, quality="MQ").astype(np.float32)
+
+
 class TrainingGroups(Dataset):
     """Groups of GROUP_BATCHES batches; each depends on the seed and its place in the training alone."""
 
     def __init__(
-        self, humans: list[list[list[np.ndarray]]], synthetic: list[SyntheticVoice], steps: int, seed: int
+        self,
+        humans: list[list[list[np.ndarray]]],
+        synthetic: list[SyntheticVoice],
+        steps: int,
+        seed: int,
+        front: Front = WAVEFORM,
+        lesson_at: Callable[[float], Lesson] = lesson_at,
     ) -> None:
         self.humans = humans
         self.synthetic = synthetic
         self.steps = steps
         self.seed = seed
+        self.front = front
+        self.lesson_at = lesson_at
 
     def __len__(self) -> int:
         return -(-self.steps // GROUP_BATCHES)
 
     def __getitem__(self, group: int) -> list[Batch]:
         rng = np.random.default_rng([self.seed, 2, group])
-        lesson = lesson_at(group * GROUP_BATCHES / self.steps)
+        lesson = self.lesson_at(group * GROUP_BATCHES / self.steps)
         budget = GROUP_BATCHES * BATCH_SECONDS * SAMPLE_RATE
         examples = []
         while budget > 0:
@@ -169,13 +208,13 @@ class TrainingGroups(Dataset):
         starts = np.cumsum([0] + [len(audio) for audio, _, _ in examples[:-1]])
         places = starts // (BATCH_SECONDS * SAMPLE_RATE)
         batches = [
-            collate([example for example, place in zip(examples, places, strict=True) if place == wanted])
+            self.collate([example for example, place in zip(examples, places, strict=True) if place == wanted])
             for wanted in range(GROUP_BATCHES)
         ]
         return [batches[i] for i in rng.permutation(GROUP_BATCHES)]
 
     def example(self, lesson: Lesson, rng: np.random.Generator) -> tuple[np.ndarray, list[int], np.ndarray]:
-        """One recording: normalized audio, its tokens, and its frame labels."""
+        """One recording: audio, its tokens, and its frame labels."""
         clean = rng.random() < 0.25
         if rng.random() < 0.02:
             audio, digits, spans = np.zeros(rng.integers(8000, 48000), np.float32), [], []
@@ -192,23 +231,26 @@ class TrainingGroups(Dataset):
             audio, digits, spans = self.string(bank, 8000, (0.82, 1.22), lesson, clean, rng)
 
         before, after = (rng.uniform(0, 0.4, 2) * SAMPLE_RATE * (rng.random(2) < 0.5)).astype(int)
+        if lesson.single_share and len(digits) == 1 and rng.random() < 0.5:
+            before = after = 0
         # Every token needs a frame of its own, and the masks of the training need a few to lie in.
         words = [WORDS[digit] for digit in digits]
-        shortest = FIELD_SAMPLES + FRAME_SAMPLES * (sum(len(word) + 2 for word in words) + 1)
+        shortest = self.front.field + FRAME_SAMPLES * (sum(len(word) + 2 for word in words) + 1)
         after += max(0, shortest - before - len(audio) - after)
         audio = np.pad(audio, (before, after))
         if not clean:
             level = np.sqrt(np.mean(audio**2)) if digits else 1e-2
-            audio = colour(audio, rng)
-            if not digits or rng.random() < 0.85:
-                audio += noise(len(audio), rng) * level * 10 ** (-rng.uniform(10, 50) / 20)
+            audio = degrade(audio, level, not digits, rng)
+        if self.front.level_db:
+            audio = audio * np.float32(10 ** (rng.normal(0, self.front.level_db) / 20))
 
         tokens = [token for word in words for token in [WORD_END, *TOKENS[word]]][1:]
         if spans is None:
-            labels = np.full(frame_count(len(audio)), UNKNOWN, np.int64)
+            labels = np.full(frame_count(len(audio), self.front.field), UNKNOWN, np.int64)
         else:
-            labels = frame_labels(len(audio), [(a + before, b + before) for a, b in spans], words)
-        return normalize(audio), tokens, labels
+            spans = [(start + before, end + before) for start, end in spans]
+            labels = frame_labels(len(audio), self.front.field, spans, words)
+        return audio, tokens, labels
 
     def string(
         self,
@@ -220,14 +262,12 @@ class TrainingGroups(Dataset):
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, list[int], list[tuple[int, int]]]:
         """Clips of `bank` [digit][i], at one speed: audio, digits, and the samples each digit spans."""
-        digits = rng.integers(10, size=rng.integers(1, lesson.max_digits + 1)).tolist()
+        single = lesson.single_share and rng.random() < lesson.single_share
+        digits = rng.integers(10, size=1 if single else rng.integers(1, lesson.max_digits + 1)).tolist()
         speed = 1.0 if rng.random() < 0.3 else rng.uniform(*speeds)
         clips = []
         for digit in digits:
-            clip = bank[digit][rng.integers(len(bank[digit]))]
-            clip = clip / np.float32(32768) if clip.dtype == np.int16 else clip
-            if rate * speed != SAMPLE_RATE:
-                clip = soxr.resample(clip, rate * speed, SAMPLE_RATE, quality="MQ").astype(np.float32)
+            clip = at_speed(bank[digit][rng.integers(len(bank[digit]))], rate * speed)
             if not clean and rng.random() < 0.5:
                 level = np.sqrt(np.mean(clip**2)) + 1e-6
                 clip = clip * np.float32(0.05 / level * 10 ** (rng.normal(0, 3) / 20))
@@ -239,20 +279,20 @@ class TrainingGroups(Dataset):
             start = max(0, start + len(clip) + gap)
         return join_clips(clips, gaps), digits, spans
 
-
-def collate(examples: list[tuple[np.ndarray, list[int], np.ndarray]]) -> Batch:
-    """Pad `examples` (audio, tokens, frame labels) to the longest."""
-    lengths = [len(audio) for audio, _, _ in examples]
-    audio = torch.zeros(len(examples), max(lengths))
-    frames = torch.full((len(examples), frame_count(max(lengths))), UNKNOWN)
-    for row, (samples, _, labels) in enumerate(examples):
-        audio[row, : len(samples)] = torch.from_numpy(samples)
-        frames[row, : len(labels)] = torch.from_numpy(labels)
-    tokens = [tokens for _, tokens, _ in examples]
-    return Batch(
-        audio=audio,
-        lengths=torch.tensor(lengths),
-        labels=torch.tensor([token for row in tokens for token in row], dtype=torch.long),
-        label_lengths=torch.tensor([len(row) for row in tokens]),
-        frame_labels=frames,
-    )
+    def collate(self, examples: list[tuple[np.ndarray, list[int], np.ndarray]]) -> Batch:
+        """Pad `examples` (audio, tokens, frame labels) to the longest."""
+        prepared = [self.front.prepare(audio) for audio, _, _ in examples]
+        lengths = [len(values) for values in prepared]
+        inputs = torch.zeros(len(examples), max(lengths), *prepared[0].shape[1:])
+        frames = torch.full((len(examples), max(len(labels) for _, _, labels in examples)), UNKNOWN)
+        for row, (values, (_, _, labels)) in enumerate(zip(prepared, examples, strict=True)):
+            inputs[row, : len(values)] = torch.from_numpy(values)
+            frames[row, : len(labels)] = torch.from_numpy(labels)
+        tokens = [tokens for _, tokens, _ in examples]
+        return Batch(
+            inputs=inputs,
+            lengths=torch.tensor(lengths),
+            labels=torch.tensor([token for row in tokens for token in row], dtype=torch.long),
+            label_lengths=torch.tensor([len(row) for row in tokens]),
+            frame_labels=frames,
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import (
+    PreTrainedModel,
     Wav2Vec2ConformerConfig,
     Wav2Vec2ConformerForCTC,
     Wav2Vec2CTCTokenizer,
@@ -27,9 +28,9 @@ FIELD_SAMPLES = 400
 """Samples that the convolutions in front see for one frame: 25 ms at 16 kHz."""
 
 
-def frame_count(samples: int) -> int:
-    """Output frames for a recording of `samples` samples."""
-    return max(0, (samples - FIELD_SAMPLES) // FRAME_SAMPLES + 1)
+def frame_count(samples: int, field: int = FIELD_SAMPLES) -> int:
+    """Output frames for a recording of `samples` samples, each made from `field` samples."""
+    return max(0, (samples - field) // FRAME_SAMPLES + 1)
 
 
 def normalize(audio: np.ndarray) -> np.ndarray:
@@ -120,15 +121,16 @@ def transcribe(model: Wav2Vec2ConformerForCTC, audio: np.ndarray) -> str:
     return transcript(logits[0].argmax(-1).tolist())
 
 
-def save(model: Wav2Vec2ConformerForCTC, weights: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write a complete Hugging Face checkpoint with `weights` in float16; `model` itself stays as it is."""
+def save_weights(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write config.json and `weights` in float16; `model` itself stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = Wav2Vec2ConformerForCTC(model.config)
+    half = type(model)(model.config)
     half.load_state_dict(weights)
     half.half().save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(
-        feature_size=1, sampling_rate=16000, padding_value=0.0, do_normalize=True, return_attention_mask=True
-    ).save_pretrained(folder)
+
+
+def save_vocabulary(folder: Path) -> None:
+    """Write the files of a Wav2Vec2CTCTokenizer."""
     vocabulary = folder / "vocab.json"
     vocabulary.write_text(json.dumps({token: i for i, token in enumerate(VOCABULARY)}, indent=2) + "\n")
     tokenizer = Wav2Vec2CTCTokenizer(str(vocabulary))
@@ -136,3 +138,12 @@ def save(model: Wav2Vec2ConformerForCTC, weights: dict[str, torch.Tensor], folde
     # transformers 5 keeps these in tokenizer_config.json alone; older readers look for the file.
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
+
+
+def save(model: Wav2Vec2ConformerForCTC, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write a complete Hugging Face checkpoint with `weights` in float16."""
+    save_weights(model, weights, folder)
+    Wav2Vec2FeatureExtractor(
+        feature_size=1, sampling_rate=16000, padding_value=0.0, do_normalize=True, return_attention_mask=True
+    ).save_pretrained(folder)
+    save_vocabulary(folder)

@@ -85,10 +85,10 @@ def synthetic_voices(count: int, strings_each: int, seed: int) -> list[Synthetic
         return list(workers.map(render, plans))
 
 
-def unheard_strings(count: int = 100, seed: int = 0) -> Iterator[tuple[np.ndarray, str]]:
-    """`count` strings of 1 to 7 digits spoken at a stretch by voices kept from training."""
+def unheard_strings(count: int = 100, seed: int = 0, max_digits: int = MAX_DIGITS) -> Iterator[tuple[np.ndarray, str]]:
+    """`count` strings of 1 to `max_digits` digits spoken at a stretch by voices kept from training."""
     rng = np.random.default_rng([seed, 3])
     for _ in range(count):
-        words = " ".join(WORDS[digit] for digit in rng.integers(10, size=rng.integers(1, MAX_DIGITS + 1)))
+        words = " ".join(WORDS[digit] for digit in rng.integers(10, size=rng.integers(1, max_digits + 1)))
         voice = f"{rng.choice(ACCENTS)}+{rng.choice(UNHEARD_VARIANTS)}"
         yield speak(words, voice, int(rng.integers(30, 71)), int(rng.integers(110, 181))), words

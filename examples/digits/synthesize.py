@@ -28,6 +28,9 @@ RECORDINGS = {
 }
 """What is said, by file; a comma is a short pause."""
 
+WORD = "four"
+"""A single word for the keyword classifier, beside the folder of the strings."""
+
 
 def record(text: str) -> np.ndarray:
     """`text` as float32 (samples,) at 16 kHz, with a little silence at both ends."""
@@ -52,6 +55,9 @@ def main() -> int:
         soundfile.write(folder / name, record(text), SAMPLE_RATE, subtype="PCM_16")
         transcripts[name] = text.replace(",", "")
         assert set(transcripts[name].split()) <= set(WORDS)
+    words = folder.with_name("words")
+    words.mkdir(exist_ok=True)
+    soundfile.write(words / f"{WORD}.flac", record(WORD), SAMPLE_RATE, subtype="PCM_16")
     (folder / "transcripts.json").write_text(json.dumps(transcripts, indent=2) + "\n")
     return 0
 
