@@ -16,7 +16,7 @@ from w2vc_runtime.manifest import file_entry
 
 from .errors import ExportError
 
-FILE_NAMES = {"fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf16", "int8")} | {"fp32": "model.onnx"}
 # Protobuf stops at 2 GB; past this the weights go to a file of their own beside the graph.
 EXTERNAL_DATA_BYTES = 1_500_000_000
 
@@ -64,8 +64,11 @@ def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, .
         for value in node.outputs:
             if not value.is_graph_output():  # what every consumer infers for itself
                 value.shape = value.type = None
+    for stale in (directory / name, directory / f"{name}.data"):
+        stale.unlink(missing_ok=True)  # of an attempt that missed its budget
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
     if size < EXTERNAL_DATA_BYTES:
+        ir.external_data.load_to_model(model)
         ir.save(model, directory / name)
         return (name,)
     ir.save(model, directory / name, external_data=f"{name}.data")

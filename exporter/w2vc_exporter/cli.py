@@ -51,9 +51,15 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
     parser.add_version()
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: fp32")
     precision.add_argument(
-        "--fp16", dest="precision", action="store_const", const="fp16", help="short for --precision fp16"
+        "--precision", default="fp32", metavar="P", help=f"one or several of {', '.join(PRECISIONS)}, such as fp32,fp16"
+    )
+    for name in PRECISIONS[1:]:
+        precision.add_argument(
+            f"--{name}", dest="precision", action="store_const", const=name, help=f"short for --precision {name}"
+        )
+    parser.add_argument(
+        "--budget", metavar="B", help="what the precision may cost, such as tokens=99.9%%,difference=1e-3"
     )
     parser.add_argument(
         "--hidden-states", type=_layers, default=(), metavar="LAYERS",
@@ -81,22 +87,22 @@ def _layers(text: str) -> tuple[int, ...] | str:
 
 def summary(result: ExportResult) -> str:
     """The table that ends an export."""
-    manifest, verdict = result.manifest, result.verdict
-    graph = manifest.graphs[0]
-    size = sum(manifest.files[name].size for name in graph.files)
-    kept = sum(graph.kept_fp32.values())
+    manifest = result.manifest
     rows = {
         "bundle": result.bundle,
         "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
         "checkpoint": f"{result.checkpoint_bytes / 1e6:.1f} MB",
-        "graph": f"{size / 1e6:.1f} MB, {graph.precision}" + (f", {kept} nodes kept in fp32" if kept else ""),
         "padding": manifest.padding,
         "outputs": ", ".join(f"{output.name} [{', '.join(map(str, output.shape))}]" for output in manifest.outputs),
-        "worst difference": f"{verdict.difference:.1e} of the largest value (allowed {verdict.budget.difference:.0e})",
-        "verified": f"{len(verdict.rows)} cases"
-        + ("" if verdict.same is None else f", {verdict.same:.2%} of the choices the same"),
-        "time": f"{result.seconds:.1f} s",
     }
+    for graph in manifest.graphs:
+        size = sum(manifest.files[name].size for name in graph.files)
+        kept = sum(graph.kept_fp32.values())
+        rows[graph.precision] = f"{size / 1e6:.1f} MB" + (f", {kept} nodes kept in fp32" if kept else "")
+        rows[f"{graph.precision} verified"] = result.verdicts[graph.precision].summary
+        for each in graph.kept:
+            rows[f"{graph.precision} kept"] = f"{len(each['nodes'])} more nodes in fp32: {each['reason']}"
+    rows["time"] = f"{result.seconds:.1f} s"
     width = max(map(len, rows)) + 2
     return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from .errors import ExportError
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 Padding = Literal["padding-invariant", "hf-exact"]
 PADDINGS: tuple[str, ...] = get_args(Padding)
 # The heads' own names, then the ecosystem's task names for them.
@@ -40,7 +40,11 @@ class ExportOptions:
     ``digits``, ``digits-bert``, ``keywords``. None takes ``keywords`` for sequence classification, else ``digits``.
     head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
     ecosystem's name of its task, such as ``automatic-speech-recognition``.
-    precision: ``fp32``, or ``fp16``: half precision with normalisation, softmax and masking in fp32.
+    precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation, softmax and masking in fp32; ``int8``, products with
+    constant weights in 8 bits, for ONNX Runtime on CPUs. Several, as ``fp32,fp16``, go into one bundle; the first is
+    what a runtime takes by default.
+    budget: what a precision may cost, such as ``tokens=99.9%,difference=1e-3``; by default what is usual for it. A
+    graph that misses it keeps ever more of itself in fp32.
     target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
@@ -52,6 +56,7 @@ class ExportOptions:
     checkpoint: str | Path | None = None
     head: str = "ctc"
     precision: str = "fp32"
+    budget: str | None = None
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
     target_lang: str | None = None
@@ -60,11 +65,15 @@ class ExportOptions:
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("head", self.head, HEADS),
-            ("precision", self.precision, PRECISIONS),
             ("padding", self.padding, PADDINGS),
         ):
             if value not in allowed:
                 raise ExportError(f"unknown {name} {value!r}; known: {', '.join(allowed)}")
+        for precision in self.precisions:
+            if precision not in PRECISIONS:
+                raise ExportError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        if len(set(self.precisions)) < len(self.precisions):
+            raise ExportError(f"a precision is named twice in {self.precision!r}")
         if self.hidden_states and self.task != "base":
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
         if self.target_lang is not None and self.task != "ctc":
@@ -78,6 +87,11 @@ class ExportOptions:
         named = Path(self.checkpoint)
         carried = CARRIED / named.name
         return carried if str(named) == named.name and not named.exists() and carried.is_dir() else named
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What to build, in order."""
+        return tuple(each.strip() for each in self.precision.split(","))
 
     @property
     def task(self) -> str:
@@ -95,5 +109,5 @@ class ExportOptions:
         """The directory of the bundle."""
         if self.output is not None:
             return Path(self.output)
-        precision = None if self.precision == "fp32" else self.precision
+        precision = None if self.precision == "fp32" else "-".join(self.precisions)
         return Path("-".join(filter(None, (self.source.resolve().name, self.target_lang, self.task, precision))))

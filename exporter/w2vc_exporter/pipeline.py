@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
+import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 import w2vc_model
@@ -21,29 +21,31 @@ from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
-from w2vc_runtime.session import open_session
 
 from . import bundle
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
-from .passes.reduce_precision import ReducePrecision
+from .precision import Fitting
 from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import Reference, Verdict, references, verify
+from .verify import BUDGETS, Verdict, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A published bundle. seconds: how long the export took; checkpoint_bytes: size of the weights it was made from."""
+    """A published bundle.
+
+    verdicts: by precision. checkpoint_bytes: size of the weights it was made from. seconds: how long the export took.
+    """
 
     bundle: Path
     manifest: Manifest
-    verdict: Verdict
+    verdicts: dict[str, Verdict]
     checkpoint_bytes: int
     seconds: float
 
@@ -58,7 +60,8 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    progress = Progress(5)
+    budgets = {p: BUDGETS[p].changed(options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
         with progress.step(f"reading {options.source.name}"):
@@ -66,16 +69,26 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
+        scratch = directory / "scratch"
+        scratch.mkdir()
         with progress.step("tracing"):
             graph_model = trace(model)
-        with progress.step(f"writing {options.precision}"):
-            graph = _write_graph(graph_model, directory, options.precision)
+            ir.save(graph_model, scratch / "master.onnx", external_data="master.onnx.data")
             release(graph_model)
-        with progress.step("verifying against PyTorch"):
+        with progress.step("computing what PyTorch computes"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding)
             chosen = model.chosen
             drop_weights(model)  # the graph's turn to need the memory
-            verdict = _gate(cases, directory, graph, options, chosen)
+        graphs, verdicts = [], {}
+        for precision, budget in budgets.items():
+            with progress.step(f"writing {precision} and comparing"):
+                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, chosen, directory, scratch)
+                fitted = fitting.fit()
+            verdicts[precision] = fitted.verdict
+            kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
+            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept))
+        shutil.rmtree(scratch)
+        _gate(verdicts, directory, options)
         with progress.step("publishing"):
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
@@ -87,17 +100,17 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 padding=options.padding,
                 features=features,
                 **described,
-                graphs=(graph,),
+                graphs=tuple(graphs),
                 source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
-                verification=verdict.to_dict(),
+                verification={precision: verdict.to_dict() for precision, verdict in verdicts.items()},
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
             (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
             bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
-    return ExportResult(target, manifest, verdict, size, time.perf_counter() - start)
+    return ExportResult(target, manifest, verdicts, size, time.perf_counter() - start)
 
 
 def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
@@ -127,26 +140,15 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
     return described
 
 
-def _write_graph(model: ir.Model, directory: Path, precision: str) -> Graph:
-    kept: Mapping[str, int] = {}
-    if precision == "fp16":
-        reduce = ReducePrecision(ir.DataType.FLOAT16)
-        reduce(model)
-        kept = reduce.kept
-    files = bundle.save_graph(model, directory, precision)
-    onnx.checker.check_model(str(directory / files[0]))
-    return Graph(precision, files, OPSET, dict(sorted(kept.items())))
-
-
-def _gate(cases: list[Reference], directory: Path, graph: Graph, options: ExportOptions, chosen: str | None) -> Verdict:
-    """Verify the written graph; move what fails aside and raise `RejectedError`."""
-    verdict = verify(open_session(directory / graph.files[0], "cpu"), cases, graph.precision, chosen)
-    (directory / "report.json").write_text(json.dumps(verdict.to_dict(), indent=2) + "\n", encoding="utf-8")
-    if verdict.problems:
+def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
+    """Write the report; move what missed its budget aside and raise `RejectedError`."""
+    report = {precision: verdict.to_dict() for precision, verdict in verdicts.items()}
+    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    problems = [f"{precision}, {problem}" for precision, verdict in verdicts.items() for problem in verdict.problems]
+    if problems:
         rejected = bundle.set_aside(directory, options.target)
-        more = f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
-        raise RejectedError(f"not published: {verdict.problems[0]}{more}; the graph and its report are in {rejected}")
-    return verdict
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
 
 
 def _tools() -> dict[str, str]:

@@ -15,6 +15,8 @@ from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import Frames
 from w2vc_runtime.session import Session, Tensors
 
+from .errors import ExportError
+
 Array = NDArray[np.float32]
 
 
@@ -29,8 +31,30 @@ class Budget:
     difference: float
     choices: float
 
+    def changed(self, text: str) -> Budget:
+        """This budget with what a text such as ``tokens=99.9%,difference=1e-3`` says; raise `ExportError` on others."""
+        values = {"difference": self.difference, "tokens": self.choices}
+        for part in text.split(","):
+            name, _, value = (piece.strip() for piece in part.partition("="))
+            try:
+                number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+            except ValueError:
+                number = -1.0
+            if name not in values or not 0 <= number < float("inf") or (name == "tokens" and number > 1):
+                raise ExportError(
+                    f"budget {part.strip()!r} cannot be read; expected tokens=PERCENT% (of equal choices) or "
+                    "difference=NUMBER (of the largest value), such as tokens=99.9%,difference=1e-3"
+                )
+            values[name] = number
+        return Budget(values["difference"], values["tokens"])
 
-BUDGETS = {"fp32": Budget(1e-4, 0.999), "fp16": Budget(2e-2, 0.99)}
+
+BUDGETS = {
+    "fp32": Budget(1e-4, 0.999),
+    "fp16": Budget(2e-2, 0.99),
+    "bf16": Budget(1e-1, 0.95),
+    "int8": Budget(3e-1, 0.9),
+}
 
 # Seconds of each clip of each batch; most graphs are traced at one second. 0 stands for the shortest clip there is, and
 # what is shorter than it becomes as long.
@@ -66,7 +90,6 @@ class Row:
 class Verdict:
     """Outcome of the gate; ``problems`` is empty where the graph may be published."""
 
-    precision: str
     budget: Budget
     rows: tuple[Row, ...]
     problems: tuple[str, ...]
@@ -96,7 +119,6 @@ class Verdict:
         return {
             "passed": not self.problems,
             "summary": self.summary,
-            "precision": self.precision,
             "budget": asdict(self.budget),
             "problems": list(self.problems),
             "reference": f"PyTorch {torch.__version__}, fp32, on the CPU",
@@ -154,12 +176,11 @@ def references(
     return result
 
 
-def verify(session: Session, cases: Sequence[Reference], precision: str, chosen: str | None) -> Verdict:
-    """Run a graph on what PyTorch was run on, and compare within the budget of its precision.
+def verify(session: Session, cases: Sequence[Reference], budget: Budget, chosen: str | None) -> Verdict:
+    """Run a graph on what PyTorch was run on, and compare within a budget.
 
     chosen: the output whose largest value, or nearest codevector, is a choice (`SpeechModel.chosen`).
     """
-    budget = BUDGETS[precision]
     scales = {
         name: max(float(np.abs(value).max()) for case in cases for value in case.expected[name])
         for name in cases[0].expected
@@ -172,10 +193,10 @@ def verify(session: Session, cases: Sequence[Reference], precision: str, chosen:
             problems.append(f"{row.case}: the graph gives NaN or a wrong number of frames")
         elif row.difference > budget.difference:
             problems.append(f"{row.case}: differs by {row.difference:.1e} of the largest value")
-    verdict = Verdict(precision, budget, tuple(rows), tuple(problems))
+    verdict = Verdict(budget, tuple(rows), tuple(problems))
     if not problems and verdict.same is not None and verdict.same < budget.choices:
         problems.append(f"{verdict.same:.2%} of the choices are the same, {budget.choices:.1%} is required")
-    return Verdict(precision, budget, tuple(rows), tuple(problems))
+    return Verdict(budget, tuple(rows), tuple(problems))
 
 
 def _by_clip(value: Array) -> tuple[Array, ...]:

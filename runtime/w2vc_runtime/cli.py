@@ -89,10 +89,11 @@ def info(bundle: Path, as_json: bool) -> int:
         "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
         "frames": ", ".join(_pace(name, frames, rate) for name, frames in manifest.frames.items()),
         "padding": manifest.padding,
-        "verified": manifest.verification.get("summary", "no"),
         "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
         "created": manifest.created,
     }
+    for precision, verdict in manifest.verification.items():
+        rows[f"{precision} verified"] = verdict["summary"]
     if manifest.ctc is not None:
         rows["vocabulary"] = f"{len(manifest.ctc.vocabulary)} tokens"
     if manifest.labels is not None:

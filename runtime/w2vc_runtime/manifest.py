@@ -16,7 +16,7 @@ from typing import Any
 from .errors import BundleError
 from .features import RECIPES, Recipe
 
-SCHEMA = 2
+SCHEMA = 3
 FILE_NAME = "manifest.json"
 # Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
 UNHASHED = ("created", "sha256")
@@ -82,13 +82,15 @@ class Labels:
 class Graph:
     """One ONNX file of the bundle.
 
-    files: the graph first, then its external data. kept_fp32: how many nodes of each operator stay in fp32.
+    files: the graph first, then its external data. kept_fp32: how many nodes of each operator stay in fp32. kept: the
+    nodes among them that its budget asked for, and why: ``nodes`` and ``reason`` of each step.
     """
 
     precision: str
     files: tuple[str, ...]
     opset: int
     kept_fp32: dict[str, int] = field(default_factory=dict)
+    kept: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,9 @@ def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
             values["ctc"] = Ctc(**{**ctc, **lists})
         if (labels := values["labels"]) is not None:
             values["labels"] = Labels(tuple(labels["names"]), labels["problem_type"])
-        values["graphs"] = tuple(Graph(**{**v, "files": tuple(v["files"])}) for v in values["graphs"])
+        values["graphs"] = tuple(
+            Graph(**{**v, "files": tuple(v["files"]), "kept": tuple(v["kept"])}) for v in values["graphs"]
+        )
         values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
         return cls(**values)
     except (KeyError, TypeError, AttributeError) as error:

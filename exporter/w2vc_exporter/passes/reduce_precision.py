@@ -1,9 +1,9 @@
-"""Rewrite a float32 graph to half precision, keeping in fp32 what half cannot hold.
+"""Rewrite a float32 graph to fp16 or bf16, keeping in fp32 what those cannot hold.
 
 1. An operator that normalises or accumulates stays in fp32 (`KEPT`). So does an element-wise operator that only feeds
    a softmax or a statistic (scores and mask, the angles of sine and cosine), and one that continues a statistic (the
    arithmetic of a masked norm, up to the next convolution, product or activation).
-2. An operator with a constant beyond the half range stays in fp32.
+2. An operator with a constant beyond the half range stays in fp32, and so does one that the caller names.
 3. An operator that only moves data takes the precision of what it moves.
 4. Everything else computes in half precision. Casts are put where the two meet, one for each value; weights are stored
    once, in the precision that uses them; graph inputs and outputs stay float32.
@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx_ir as ir
@@ -37,22 +37,29 @@ FLOAT = ir.DataType.FLOAT
 
 
 class ReducePrecision(ir.passes.InPlacePass):
-    """The rewrite above. After a call, ``kept`` counts the operators that compute in fp32."""
+    """The rewrite above. keep: names of nodes that stay. After a call, ``kept`` counts what computes in fp32.
 
-    def __init__(self, dtype: ir.DataType = ir.DataType.FLOAT16) -> None:
+    ``names`` are the nodes that do.
+    """
+
+    def __init__(self, dtype: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = ()) -> None:
         super().__init__()
         self.dtype = dtype
+        self.keep = frozenset(keep)
         self.kept: Counter[str] = Counter()
+        self.names: frozenset[str] = frozenset()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         nodes = [node for node in graph if _is_float(node)]
-        full = _full_precision(nodes, float(np.finfo(np.float16).max))
+        largest = float(np.finfo(np.float16 if self.dtype == ir.DataType.FLOAT16 else np.float32).max)
+        full = _full_precision(nodes, largest, self.keep)
         rewrite = _Rewrite(graph, self.dtype)
         for node in nodes:
             rewrite.node(node, full=node in full)
         rewrite.outputs()
         rewrite.drop_unused()
+        self.names = frozenset(node.name for node in full if node.name)
         self.kept = Counter(node.op_type for node in nodes if node in full and node.op_type not in MOVES)
         return ir.passes.PassResult(model, modified=rewrite.modified)
 
@@ -61,9 +68,9 @@ def _is_float(node: ir.Node) -> bool:
     return any(value is not None and value.dtype == FLOAT for value in (*node.inputs, *node.outputs))
 
 
-def _full_precision(nodes: list[ir.Node], largest: float) -> set[ir.Node]:
+def _full_precision(nodes: list[ir.Node], largest: float, keep: Collection[str]) -> set[ir.Node]:
     """The nodes that stay in fp32."""
-    full = {node for node in nodes if node.op_type in KEPT or _overflows(node, largest)}
+    full = {node for node in nodes if node.op_type in KEPT or node.name in keep or _overflows(node, largest)}
     statistic = {node for node in nodes if node.op_type in STATISTICS}
     for node in nodes:  # in topological order: forwards along statistics
         if node.op_type in ELEMENTWISE | MOVES and any(producer in statistic for producer in _producers(node)):

@@ -1,0 +1,151 @@
+"""Every precision within its budget, and what happens where a budget is missed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from oracle import TINY, build, clips, save, tiny
+
+from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
+from w2vc_exporter.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.passes.unpack import Unpack
+from w2vc_exporter.trace import trace
+from w2vc_exporter.verify import BUDGETS, Budget
+from w2vc_model import load as load_model
+from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.session import open_session
+
+ALL = "fp32,fp16,bf16,int8"
+# One of each family, kind and head; the matrix proves the rest in fp32.
+CELLS = [
+    ("wav2vec2", "group", "ctc", "plain"),
+    ("wav2vec2-stable", "layer", "sequence-classification", "weighted sum"),
+    ("conformer-relative", "layer", "ctc", "adapter"),
+    ("conformer-rotary", "group", "frame-classification", "plain"),
+    ("conformer-none", "group", "pretraining", "plain"),
+    ("bert-relative_key", "log-mel", "ctc", "adapter"),
+    ("bert-relative", "log-mel", "base", "plain"),
+    ("bert-rotary", "log-mel", "xvector", "plain"),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: "-".join(cell).replace(" ", "-"))
+def test_every_precision_in_one_bundle(cell, tmp_path):
+    result = export(ExportOptions(tiny(*cell, brief=True)[1], head=cell[2], precision=ALL, output=tmp_path / "b"))
+    assert [graph.precision for graph in result.manifest.graphs] == ALL.split(",")
+    assert [graph.files for graph in result.manifest.graphs] == [
+        ("model.onnx",), ("model_fp16.onnx",), ("model_bf16.onnx",), ("model_int8.onnx",)
+    ]  # fmt: skip
+    differences = [result.verdicts[precision].difference for precision in ALL.split(",")]
+    assert all(not verdict.problems for verdict in result.verdicts.values())
+    assert differences[0] < differences[1] < differences[2]
+    assert not any(graph.kept for graph in result.manifest.graphs)
+    assert {path.name for path in (tmp_path / "b").glob("*.onnx*")} == {
+        file for graph in result.manifest.graphs for file in graph.files
+    }
+    assert set(json.loads((tmp_path / "b" / "report.json").read_text())) == set(ALL.split(","))
+    assert Manifest.read(tmp_path / "b") == result.manifest
+
+
+def types(path: Path) -> dict[str, set[int]]:
+    """Element types of the weights of the products."""
+    graph = onnx.load(path).graph
+    stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    found: dict[str, set[int]] = {}
+    for node in graph.node:
+        if node.op_type in ("MatMul", "MatMulInteger", "Conv") and node.input[1] in stored:
+            found.setdefault(node.op_type, set()).add(stored[node.input[1]])
+    return found
+
+
+def test_weights_are_stored_in_the_type_of_their_precision(tmp_path):
+    export(ExportOptions(tiny()[1], precision=ALL, output=tmp_path / "b"))
+    kinds = onnx.TensorProto
+    assert types(tmp_path / "b" / "model.onnx") == {"MatMul": {kinds.FLOAT}, "Conv": {kinds.FLOAT}}
+    assert types(tmp_path / "b" / "model_fp16.onnx") == {"MatMul": {kinds.FLOAT16}, "Conv": {kinds.FLOAT16}}
+    assert types(tmp_path / "b" / "model_bf16.onnx") == {"MatMul": {kinds.BFLOAT16}, "Conv": {kinds.BFLOAT16}}
+    assert types(tmp_path / "b" / "model_int8.onnx") == {"MatMulInteger": {kinds.INT8}, "Conv": {kinds.FLOAT}}
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory) -> Path:
+    """A checkpoint that computes what `tiny` computes, by way of activations past the range of fp16."""
+    model = build("conformer-relative", **{**TINY, "hidden_act": "relu", "feat_extract_norm": "layer"})
+    with torch.no_grad():
+        network = model.wav2vec2_conformer.encoder.layers[1].ffn1
+        network.intermediate_dense.weight *= 1e6
+        network.intermediate_dense.bias *= 1e6
+        network.output_dense.weight *= 1e-6
+    return save(model, tmp_path_factory.mktemp("overflow") / "c")
+
+
+def logits(graph: ir.Model, folder: Path) -> np.ndarray:
+    ir.save(graph, folder / "graph.onnx")
+    (clip,) = clips(16000)
+    inputs = {"input_values": clip[None], "attention_mask": np.ones((1, 16000), dtype=np.int64)}
+    return open_session(folder / "graph.onnx", "cpu").run(inputs)["logits"]
+
+
+def test_what_overflows_is_found_kept_in_fp32_and_listed(overflowing, tmp_path):
+    plain = trace(load_model(overflowing, "ctc"))
+    ReducePrecision()(plain)
+    assert np.isfinite(logits(plain, tmp_path)).all()  # ONNX Runtime's CPU provider does not notice
+    Unpack()(plain)
+    assert np.isnan(logits(plain, tmp_path)).any()
+
+    result = export(ExportOptions(overflowing, precision="fp16", output=tmp_path / "b"))
+    (graph,) = result.manifest.graphs
+    (kept,) = graph.kept
+    assert "past a quarter of the half range (65504)" in kept["reason"]
+    assert 2 <= len(kept["nodes"]) <= 8  # two products with their biases and the activation, and no other layer
+    assert graph.kept_fp32["MatMul"] == 2
+    assert result.verdicts["fp16"].difference < 1e-2
+
+
+def test_a_budget_that_is_missed_keeps_the_layers_that_cost_the_most(tmp_path):
+    plain = export(ExportOptions(tiny()[1], precision="int8", output=tmp_path / "plain")).verdicts["int8"]
+    budget = f"difference={plain.difference / 1.5:.6f},tokens=0%"
+    result = export(ExportOptions(tiny()[1], precision="int8", budget=budget, output=tmp_path / "b"))
+    (graph,) = result.manifest.graphs
+    assert graph.kept[-1]["reason"].startswith("the layers that cost the most")
+    assert result.verdicts["int8"].difference < plain.difference / 1.5
+    products = {node.op_type for node in onnx.load(tmp_path / "b" / "model_int8.onnx").graph.node}
+    assert {"MatMul", "MatMulInteger"} <= products  # some are kept, and not all
+
+
+def test_a_budget_that_cannot_be_met_is_refused(tmp_path):
+    options = ExportOptions(tiny()[1], precision="fp32", budget="difference=1e-12", output=tmp_path / "b")
+    with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs by"):
+        export(options)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.rejected"]
+    assert {path.name for path in (tmp_path / "b.rejected").iterdir()} == {"model.onnx", "report.json"}
+
+
+def test_budgets_are_read():
+    assert BUDGETS["fp16"].changed("tokens=99.5%") == Budget(2e-2, 0.995)
+    assert BUDGETS["fp16"].changed("difference=1e-3, tokens=0.5") == Budget(1e-3, 0.5)
+
+
+@pytest.mark.parametrize(
+    "budget", ["tokens", "tokens=all", "tokens=120%", "speed=1", "difference=-1", "", "tokens=99%;"]
+)
+def test_budgets_that_cannot_be_read(budget, tmp_path):
+    if not budget:
+        return
+    with pytest.raises(ExportError, match="cannot be read; expected tokens=PERCENT%"):
+        export(ExportOptions(tiny()[1], budget=budget, output=tmp_path / "b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("precision", "message"), [("fp8", "unknown precision 'fp8'; known: fp32"), ("fp16,fp16", "named twice")]
+)
+def test_precisions_that_are_refused(precision, message):
+    with pytest.raises(ExportError, match=message):
+        ExportOptions(precision=precision)
