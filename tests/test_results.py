@@ -146,7 +146,7 @@ def test_formats_of_every_head(head, bundles, recordings, capsys, tmp_path):
     bundle = str(bundles[head])
     shown = {}
     for name in ("text", "json", "csv"):
-        assert run_cli.main(["run", bundle, *recordings, "--format", name]) == 0
+        assert run_cli.main(["run", bundle, *recordings, "--format", name, "--provider", "cpu"]) == 0
         shown[name] = capsys.readouterr().out
     results = [load(bundle, "cpu")(path) for path in recordings]
     texts = [f"{path}: {line}" for path, r in zip(recordings, results) for line in r.to_text().split("\n")]

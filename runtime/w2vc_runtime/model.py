@@ -35,7 +35,7 @@ class Model:
 
     @property
     def provider(self) -> str:
-        """What runs the graph: ``cpu`` or ``cuda``."""
+        """What runs the graph: ``cpu``, ``cuda`` or ``openvino``."""
         return self._session.provider
 
     def read(self, source: AudioSource) -> Samples:
@@ -143,7 +143,8 @@ class Model:
 def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
-    provider: ``auto`` (CUDA where it works, else the CPU), ``cpu`` or ``cuda``.
+    provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``openvino`` (on the CPU) or ``auto``: CUDA where it works, else
+    OpenVINO where it is installed on an x86, else ``cpu``.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
     directory = Path(bundle)
@@ -153,4 +154,5 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     if manifest.ctc is not None and manifest.ctc.kind not in KINDS:
         raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
-    return Model(manifest, open_session(directory / manifest.graphs[0].files[0], provider))
+    graph = manifest.graphs[0]
+    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision))

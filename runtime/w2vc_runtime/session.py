@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from .errors import BundleError, InferenceError, MissingExtraError, OptionError
+from .openvino import OpenVinoSession
 
 Tensors = dict[str, NDArray]
 
@@ -21,6 +23,10 @@ class Session(Protocol):
     def run(self, inputs: Tensors) -> Tensors:
         """Compute the outputs by name from the inputs by name."""
         ...
+
+
+# Loads the graph at a path, of the precision that its manifest names.
+Provider = Callable[[Path, str], Session]
 
 
 class OnnxRuntimeSession:
@@ -54,21 +60,25 @@ class OnnxRuntimeSession:
             raise InferenceError(f"provider {self.provider!r} failed on an input of shape {shape}: {reason}") from error
 
 
-def _cpu(path: Path) -> Session:
+def _cpu(path: Path, precision: str) -> Session:
     return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider")
 
 
-def _cuda(path: Path) -> Session:
+def _cuda(path: Path, precision: str) -> Session:
     return OnnxRuntimeSession(path, "cuda", "CUDAExecutionProvider")
 
 
-def _auto(path: Path) -> Session:
-    if "CUDAExecutionProvider" in _onnxruntime("auto").get_available_providers():
+def _auto(path: Path, precision: str) -> Session:
+    try:
+        return _cuda(path, precision)
+    except (MissingExtraError, OptionError):
+        pass  # no ONNX Runtime, or none that has a GPU here
+    if platform.machine() in ("x86_64", "AMD64"):
         try:
-            return _cuda(path)
-        except OptionError:
-            pass  # a CUDA build on a machine without a GPU
-    return _cpu(path)
+            return OpenVinoSession(path, precision)
+        except (MissingExtraError, BundleError):
+            pass  # not installed, or not a graph for it
+    return _cpu(path, precision)
 
 
 def _onnxruntime(provider: str) -> Any:
@@ -80,11 +90,14 @@ def _onnxruntime(provider: str) -> Any:
     return onnxruntime
 
 
-PROVIDERS: dict[str, Callable[[Path], Session]] = {"auto": _auto, "cpu": _cpu, "cuda": _cuda}
+PROVIDERS: dict[str, Provider] = {"auto": _auto, "cpu": _cpu, "cuda": _cuda, "openvino": OpenVinoSession}
 
 
-def open_session(path: Path, provider: str) -> Session:
-    """Load a graph on a provider; raise `OptionError` for one that is unknown or not available here."""
+def open_session(path: Path, provider: str, precision: str = "fp32") -> Session:
+    """Load a graph on a provider; raise `OptionError` for one that is unknown or not available here.
+
+    precision: of the graph, as its manifest has it.
+    """
     if provider not in PROVIDERS:
         raise OptionError(f"unknown provider {provider!r}; known: {', '.join(PROVIDERS)}")
-    return PROVIDERS[provider](path)
+    return PROVIDERS[provider](path, precision)

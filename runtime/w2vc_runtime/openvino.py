@@ -1,0 +1,77 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from .errors import BundleError, InferenceError, MissingExtraError
+
+if TYPE_CHECKING:
+    from .session import Tensors
+
+# What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
+# has it, which misses the budget of fp32 and spends that of fp16.
+PRECISIONS = {"fp32": "f32", "fp16": "f32"}
+TELEMETRY = "openvino_telemetry"
+
+
+class OpenVinoSession:
+    """A graph in OpenVINO, compiled once for every batch and length."""
+
+    provider = "openvino"
+
+    def __init__(self, path: Path, precision: str) -> None:
+        openvino = _openvino()
+        if precision not in PRECISIONS:
+            raise BundleError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+        self._path = path
+        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
+        self._version = openvino.__version__
+        self._core = openvino.Core()
+        self._lock = Lock()
+        self._compiled: Any = self._compile()
+
+    def run(self, inputs: Tensors) -> Tensors:
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = self._compile()
+            request = self._compiled.create_infer_request()
+        try:
+            results = request.infer(inputs)
+        except Exception as error:  # OpenVINO raises RuntimeError, its bindings whatever Python has
+            # Shapes of a failed run stay in the compiled graph, which can then fail on good input.
+            self._compiled = None
+            shape = list(next(iter(inputs.values())).shape)
+            raise InferenceError(
+                f"provider {self.provider!r} failed on an input of shape {shape}: {_reason(error)}"
+            ) from error
+        return {output.get_any_name(): value for output, value in results.items()}
+
+    def _compile(self) -> Any:
+        try:
+            return self._core.compile_model(self._path, "CPU", self._settings)
+        except Exception as error:  # see above
+            raise BundleError(f"openvino {self._version} cannot load {self._path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line of OpenVINO's messages says what; those before say where in its sources."""
+    return str(error).strip().rpartition("\n")[2]
+
+
+def _openvino() -> Any:
+    # Importing openvino reports that to its makers over the network, unless it finds its telemetry missing.
+    silenced = "openvino" not in sys.modules and TELEMETRY not in sys.modules
+    if silenced:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("provider 'openvino'", "openvino", "openvino") from error
+    finally:
+        if silenced:
+            del sys.modules[TELEMETRY]
+    return openvino
