@@ -13,7 +13,7 @@ from oracle import tiny
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import Verdict, references, verify
+from w2vc_exporter.verify import BUDGETS, Verdict, references, verify
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.session import OnnxRuntimeSession, open_session
 
@@ -33,7 +33,7 @@ def judge(bundle: Path, graph: onnx.ModelProto, tmp_path: Path) -> Verdict:
     manifest = Manifest.read(bundle)
     model = w2vc_model.load(bundle.parent / "checkpoint", "ctc")
     cases = references(model, manifest.features, manifest.frames, manifest.shortest, manifest.padding)
-    return verify(open_session(path, "cpu"), cases, "fp32", model.chosen)
+    return verify(open_session(path, "cpu"), cases, BUDGETS["fp32"], model.chosen)
 
 
 def scale(graph: onnx.ModelProto, name: str, factor: float) -> None:
@@ -105,7 +105,7 @@ def test_what_fails_is_set_aside_and_not_published(tmp_path, monkeypatch):
 
     monkeypatch.setattr(OnnxRuntimeSession, "run", broken)
     target = tmp_path / "bundle"
-    with pytest.raises(RejectedError, match=r"not published: one frame: differs.*bundle\.rejected"):
+    with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs.*bundle\.rejected"):
         export(ExportOptions(tiny()[1], output=target))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
     assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {"model.onnx", "report.json"}

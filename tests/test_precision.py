@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,18 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from oracle import TINY, build, clips, save, tiny
+from conftest import DEMO_AUDIO
+from oracle import TINY, build, clips, difference, save, tiny
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
+from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import BUDGETS, Budget
 from w2vc_model import load as load_model
+from w2vc_runtime import OptionError, load
+from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.session import open_session
 
@@ -149,3 +154,55 @@ def test_budgets_that_cannot_be_read(budget, tmp_path):
 def test_precisions_that_are_refused(precision, message):
     with pytest.raises(ExportError, match=message):
         ExportOptions(precision=precision)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("several")
+    return export(ExportOptions("digits", precision=ALL, output=folder / "b")).bundle
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_runtime_picks_a_precision(several, precision):
+    (clip,) = clips(40000)
+    full = load(several, "cpu").outputs([clip])[0]["logits"]
+    other = load(several, "cpu", precision).outputs([clip])[0]["logits"]
+    np.testing.assert_array_equal(full, load(several, "cpu", "fp32").outputs([clip])[0]["logits"])
+    assert 0 < difference(other, full) < 2e-2
+
+
+def test_bf16_runs_where_there_is_arithmetic_for_it(several):
+    (clip,) = clips(40000)
+    full = load(several, "cpu").outputs([clip])[0]["logits"]
+    with pytest.raises(OptionError, match="provider 'cpu' cannot compute in bf16; take 'openvino' or 'cuda'"):
+        load(several, "cpu", "bf16")
+    pytest.importorskip("openvino")
+    assert difference(load(several, "openvino", "bf16").outputs([clip])[0]["logits"], full) < 5e-2
+
+
+def test_precisions_on_the_command_line(several, capsys):
+    recording = str(DEMO_AUDIO / "seven-two-nine.flac")
+    for precision in ("fp32", "int8"):
+        command = ["run", str(several), recording, "--precision", precision, "--provider", "cpu"]
+        assert run_cli.main(command) == 0
+        assert capsys.readouterr().out == "seven two nine\n"
+    assert run_cli.main(["run", str(several), recording, "--precision", "fp8"]) == 2
+    assert capsys.readouterr().err == f"w2vc: {several} has no graph in fp8; it has: fp32, fp16, bf16, int8\n"
+    assert run_cli.main(["info", str(several)]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{precision} verified" in shown for precision in ALL.split(","))
+
+
+def test_quantisation_is_shared_and_skips_what_it_is_told():
+    model = trace(load_model(tiny("bert-none", "log-mel")[1], "ctc"))
+    products = [node for node in model.graph if node.op_type == "MatMul" and node.inputs[1].const_value is not None]
+    rewrite = QuantizeMatMul(keep=[products[0].name])
+    assert rewrite(model).modified
+    assert rewrite.quantized == len(products) - 1
+    operators = Counter(node.op_type for node in model.graph)
+    assert operators["MatMulInteger"] == len(products) - 1
+    assert operators["DynamicQuantizeLinear"] < operators["MatMulInteger"]  # query, key and value read the same
+    onnx.checker.check_model(ir.to_proto(model))
+    everything = [node.name for node in model.graph]
+    again = trace(load_model(tiny("bert-none", "log-mel")[1], "ctc"))
+    assert not QuantizeMatMul(keep=everything)(again).modified

@@ -33,6 +33,7 @@ class RunOptions:
     output: Path | None = None
     provider: str = "auto"
     batch_size: int = 1
+    precision: str | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(options: RunOptions) -> int:
     """Answer for files on standard output or into a directory; a bad file fails alone."""
     targets = _targets(options)
-    model = load(options.bundle, options.provider)
+    model = load(options.bundle, options.provider, options.precision)
     if options.format in SUBTITLES and model.manifest.head != "ctc":
         formats = ", ".join(name for name in FORMATS if name not in SUBTITLES)
         raise OptionError(
@@ -100,8 +101,9 @@ def info(bundle: Path, as_json: bool) -> int:
         names = manifest.labels.names
         shown = ", ".join(names[:LABELS_SHOWN]) + (" ..." if len(names) > LABELS_SHOWN else "")
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
+    width = max(map(len, rows)) + 2
     for name, value in rows.items():
-        print(f"{name:<11}{value}")
+        print(f"{name:<{width}}{value}")
     return DONE
 
 
@@ -124,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="write one file for each recording here")
     command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: its first")
     command.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="recordings computed together; default: 1"
     )

@@ -140,11 +140,11 @@ class Model:
         return result
 
 
-def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
+def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
     provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``openvino`` (on the CPU) or ``auto``: CUDA where it works, else
-    OpenVINO where it is installed on an x86, else ``cpu``.
+    OpenVINO where it is installed on an x86, else ``cpu``. precision: which graph of the bundle; by default its first.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
     directory = Path(bundle)
@@ -154,5 +154,8 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto") -> Model:
     if manifest.ctc is not None and manifest.ctc.kind not in KINDS:
         raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
-    graph = manifest.graphs[0]
+    graphs = {graph.precision: graph for graph in manifest.graphs}
+    graph = manifest.graphs[0] if precision is None else graphs.get(precision)
+    if graph is None:
+        raise OptionError(f"{directory} has no graph in {precision}; it has: {', '.join(graphs)}")
     return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision))

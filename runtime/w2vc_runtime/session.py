@@ -61,6 +61,8 @@ class OnnxRuntimeSession:
 
 
 def _cpu(path: Path, precision: str) -> Session:
+    if precision == "bf16":
+        raise OptionError("provider 'cpu' cannot compute in bf16; take 'openvino' or 'cuda', or another precision")
     return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider")
 
 
