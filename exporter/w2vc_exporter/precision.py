@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_runtime.session import open_session
+from w2vc_runtime.session import OnnxRuntimeSession
 
 from . import bundle
 from .passes.quantize_matmul import QuantizeMatMul
@@ -91,7 +91,7 @@ class Fitting:
         if self.precision in HALVES:
             paths.append(self._trial(keep))
         for each in paths:
-            verdict = verify(open_session(each, "cpu"), self.cases, self.budget, self.chosen)
+            verdict = verify(_session(each), self.cases, self.budget, self.chosen)
             if verdict.problems:
                 break
         return Fitted(files, verdict, counted, tuple(kept))
@@ -131,7 +131,7 @@ class Fitting:
             probe.graph.outputs.extend(values[name] for name in names)
             path = self.scratch / "probe.onnx"
             ir.save(probe, path, external_data="probe.onnx.data")
-            session = open_session(path, "cpu")
+            session = _session(path)
             for case in self.cases:
                 results = session.run(case.inputs)
                 for name in names:
@@ -173,7 +173,7 @@ class Fitting:
     def _cost(self, keep: set[str]) -> float:
         """Worst difference with some nodes in fp32, on short cases."""
         few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
-        return verify(open_session(self._trial(keep), "cpu"), few, self.budget, self.chosen).difference
+        return verify(_session(self._trial(keep)), few, self.budget, self.chosen).difference
 
     def _layers(self) -> dict[int, list[str]]:
         """Names of the float nodes of each layer, by the weights that they follow; -1: what is in front of them."""
@@ -187,6 +187,13 @@ class Fitting:
             if node.name:
                 layers.setdefault(current, []).append(node.name)
         return layers
+
+
+def _session(path: Path) -> OnnxRuntimeSession:
+    """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
+    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES // 2 else {}
+    return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider", settings)
 
 
 def _layer_name(layer: int) -> str:

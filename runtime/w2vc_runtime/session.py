@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,14 +30,18 @@ Provider = Callable[[Path, str], Session]
 
 
 class OnnxRuntimeSession:
-    """A graph in ONNX Runtime, on one execution provider."""
+    """A graph in ONNX Runtime, on one execution provider. settings: entries of its session configuration."""
 
-    def __init__(self, path: Path, provider: str, execution_provider: str) -> None:
+    def __init__(
+        self, path: Path, provider: str, execution_provider: str, settings: Mapping[str, str] | None = None
+    ) -> None:
         onnxruntime = _onnxruntime(provider)
         if execution_provider not in onnxruntime.get_available_providers():
             raise OptionError(f"provider {provider!r} is not in this onnxruntime; pip install 'w2vc[gpu]' has it")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        for name, value in (settings or {}).items():
+            options.add_session_config_entry(name, value)
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[execution_provider])
         except Exception as error:  # onnxruntime raises its own classes, outside any common root
