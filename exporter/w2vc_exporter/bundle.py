@@ -17,8 +17,9 @@ from w2vc_runtime.manifest import file_entry
 from .errors import ExportError
 
 FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf16", "int8")} | {"fp32": "model.onnx"}
-# Protobuf stops at 2 GB; past this the weights go to a file of their own beside the graph.
-EXTERNAL_DATA_BYTES = 1_500_000_000
+# Past this the weights go to a file of their own beside the graph: protobuf stops at 2 GB, and holds them several times
+# in memory before that.
+EXTERNAL_DATA_BYTES = 500_000_000
 
 
 @contextlib.contextmanager

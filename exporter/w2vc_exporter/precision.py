@@ -192,7 +192,7 @@ class Fitting:
 def _session(path: Path) -> OnnxRuntimeSession:
     """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES // 2 else {}
+    settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES else {}
     return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider", settings)
 
 

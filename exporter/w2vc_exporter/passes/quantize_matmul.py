@@ -70,7 +70,9 @@ class QuantizeMatMul(ir.passes.InPlacePass):
 def _quantize(graph: ir.Graph, weight: ir.Value) -> tuple[ir.Value, ir.Value]:
     """int8 weights [in, out] and their float32 scales [out], as new initializers."""
     assert weight.const_value is not None
-    array = weight.const_value.numpy()
+    array = np.array(weight.const_value.numpy())
+    if isinstance(weight.const_value, ir.ExternalTensor):
+        weight.const_value.release()
     scales = np.maximum(np.abs(array).max(axis=0), np.finfo(np.float32).tiny) / LARGEST
     quantized = np.rint(array / scales).astype(np.int8)
     return _constant(graph, f"{weight.name}_int8", quantized), _constant(

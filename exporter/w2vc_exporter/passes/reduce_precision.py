@@ -99,14 +99,25 @@ def _producers(node: ir.Node) -> Iterator[ir.Node]:
 
 def _overflows(node: ir.Node, largest: float) -> bool:
     return any(
-        float(np.abs(array).max(initial=0.0)) > largest for array in map(_constant, node.inputs) if array is not None
+        _magnitude(value.const_value) > largest for value in node.inputs if value is not None and _is_weight(value)
     )
 
 
-def _constant(value: ir.Value | None) -> np.ndarray | None:
-    if value is None or value.dtype != FLOAT or value.const_value is None:
-        return None
-    return value.const_value.numpy()
+def _is_weight(value: ir.Value) -> bool:
+    return value.dtype == FLOAT and value.const_value is not None
+
+
+def _magnitude(tensor: ir.TensorProtocol | None) -> float:
+    assert tensor is not None
+    largest = float(np.abs(tensor.numpy()).max(initial=0.0))
+    _unmap(tensor)
+    return largest
+
+
+def _unmap(tensor: ir.TensorProtocol) -> None:
+    """Let go of the pages of a weight that lies in a file: read in turn, they need not all be in memory."""
+    if isinstance(tensor, ir.ExternalTensor):
+        tensor.release()
 
 
 class _Rewrite:
@@ -158,6 +169,7 @@ class _Rewrite:
         if value not in self.reduced:
             assert value.const_value is not None
             array = value.const_value.numpy().astype(self.dtype.numpy())
+            _unmap(value.const_value)
             name = f"{value.name}_{self.dtype.name.lower()}"
             tensor = ir.Tensor(array, name=name)
             reduced = ir.Value(name=name, type=ir.TensorType(self.dtype), shape=value.shape, const_value=tensor)
