@@ -147,7 +147,7 @@ def test_an_existing_output_is_left_alone(tmp_path):
 
 
 def test_a_crash_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **named):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("w2vc_exporter.bundle.ir.save", fail)
