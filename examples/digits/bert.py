@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import BLANK, VOCABULARY, save_vocabulary, save_weights, transcript
+from model import TRAINING, VOCABULARY, save_vocabulary, save_weights, transcript
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
 MEL_BINS = 80
@@ -33,25 +33,8 @@ def build_config() -> Wav2Vec2BertConfig:
         left_max_position_embeddings=64,
         right_max_position_embeddings=8,
         conv_depthwise_kernel_size=15,
-        hidden_dropout=0.0,
-        activation_dropout=0.0,
-        attention_dropout=0.0,
-        feat_proj_dropout=0.0,
-        final_dropout=0.0,
-        layerdrop=0.0,
-        conformer_conv_dropout=0.1,
-        # The shortest words last 7 frames: the stock masks of 10 frames would hide them whole.
-        mask_time_prob=0.04,
-        mask_time_length=3,
-        mask_time_min_masks=0,
-        mask_feature_prob=0.05,
-        mask_feature_length=8,
-        ctc_loss_reduction="mean",
-        ctc_zero_infinity=True,
         add_adapter=False,
-        pad_token_id=BLANK,
-        bos_token_id=VOCABULARY.index("<s>"),
-        eos_token_id=VOCABULARY.index("</s>"),
+        **TRAINING,
     )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,29 @@ def normalize(audio: np.ndarray) -> np.ndarray:
     return ((audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)).astype(np.float32)
 
 
+TRAINING: dict[str, Any] = {
+    "hidden_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
+    "final_dropout": 0.0,
+    "layerdrop": 0.0,
+    "conformer_conv_dropout": 0.1,
+    # The shortest words last 7 frames: the stock masks of 10 frames would hide them whole.
+    "mask_time_prob": 0.04,
+    "mask_time_length": 3,
+    "mask_time_min_masks": 0,
+    "mask_feature_prob": 0.05,
+    "mask_feature_length": 8,
+    "ctc_loss_reduction": "mean",
+    "ctc_zero_infinity": True,
+    "pad_token_id": BLANK,
+    "bos_token_id": VOCABULARY.index("<s>"),
+    "eos_token_id": VOCABULARY.index("</s>"),
+}
+"""What every model of digit strings has in its configuration."""
+
+
 def build_config() -> Wav2Vec2ConformerConfig:
     """The architecture: 1.2 million parameters, 50 frames a second."""
     return Wav2Vec2ConformerConfig(
@@ -56,24 +80,7 @@ def build_config() -> Wav2Vec2ConformerConfig:
         max_source_positions=1500,
         num_conv_pos_embeddings=4,
         num_conv_pos_embedding_groups=16,
-        hidden_dropout=0.0,
-        activation_dropout=0.0,
-        attention_dropout=0.0,
-        feat_proj_dropout=0.0,
-        final_dropout=0.0,
-        layerdrop=0.0,
-        conformer_conv_dropout=0.1,
-        # The shortest words last 7 frames: the stock masks of 10 frames would hide them whole.
-        mask_time_prob=0.04,
-        mask_time_length=3,
-        mask_time_min_masks=0,
-        mask_feature_prob=0.05,
-        mask_feature_length=8,
-        ctc_loss_reduction="mean",
-        ctc_zero_infinity=True,
-        pad_token_id=BLANK,
-        bos_token_id=VOCABULARY.index("<s>"),
-        eos_token_id=VOCABULARY.index("</s>"),
+        **TRAINING,
     )
 
 

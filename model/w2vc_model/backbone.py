@@ -204,24 +204,36 @@ class WaveformBackbone(Backbone):
         return (hidden, mask) if self.adapter is None else self.adapter(hidden, mask)
 
 
-class ConvolutionalAdapter(nn.Module):
-    """Strided convolutions after the encoder (HF ``Wav2Vec2Adapter``)."""
+class Adapter(nn.Module):
+    """What adapters have in common: a projection where they are of another width than the encoder."""
 
-    def __init__(self, config: WaveformConfig, padding: PaddingContract) -> None:
+    def __init__(self, config: SpeechConfig, padding: PaddingContract, eps: float = 1e-5) -> None:
         super().__init__()
         width = config.output_size
         self.proj = self.proj_layer_norm = None
         if width != config.hidden_size:
             self.proj = nn.Linear(config.hidden_size, width)
-            self.proj_layer_norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList(AdapterLayer(width, each) for each in config.adapter_convolutions)
+            self.proj_layer_norm = nn.LayerNorm(width, eps=eps)
         self.convolutions = config.adapter_convolutions
         self.masked = padding == "padding-invariant"
 
+    def project(self, x: Tensor) -> Tensor:
+        """[batch, frames, hidden] -> [batch, frames, output_size]."""
+        if self.proj is None or self.proj_layer_norm is None:
+            return x
+        return self.proj_layer_norm(self.proj(x))
+
+
+class ConvolutionalAdapter(Adapter):
+    """Strided convolutions after the encoder (HF ``Wav2Vec2Adapter``)."""
+
+    def __init__(self, config: WaveformConfig, padding: PaddingContract) -> None:
+        super().__init__(config, padding)
+        self.layers = nn.ModuleList(AdapterLayer(config.output_size, each) for each in self.convolutions)
+
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x [batch, frames, hidden], mask [batch, frames] -> x and mask at the adapter's frames."""
-        if self.proj is not None and self.proj_layer_norm is not None:
-            x = self.proj_layer_norm(self.proj(x))
+        x = self.project(x)
         lengths = mask.sum(-1)
         for index, layer in enumerate(self.layers):
             x = layer(masked(x, mask) if self.masked else x)
@@ -239,4 +251,9 @@ class AdapterLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, frames, width] -> [batch, fewer frames, width]."""
-        return F.glu(self.conv(x.transpose(1, 2)), dim=1).transpose(1, 2)
+        return gated(self.conv, x)
+
+
+def gated(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over time with a gate: [batch, frames, channels] -> [batch, fewer frames, half its channels]."""
+    return F.glu(convolution(x.transpose(1, 2)), dim=1).transpose(1, 2)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .activations import ACTIVATIONS
 from .attention import SelfAttention
-from .backbone import Backbone, FeatureProjection
+from .backbone import Adapter, Backbone, FeatureProjection, gated
 from .config import BertConfig
 from .conformer import ConformerEncoder, ConformerLayer, FeedForward
 from .masks import Convolution, PaddingContract, frame_mask, key_mask, masked
@@ -67,34 +67,22 @@ class BertAdapterLayer(nn.Module):
         residual, x = self.residual_layer_norm(x), self.self_attn_layer_norm(x)
         if mask is not None:
             residual, x = masked(residual, mask), masked(x, mask)
-        residual = _pooled(self.residual_conv, residual)
-        x = _pooled(self.self_attn_conv, x)
+        residual = gated(self.residual_conv, residual)
+        x = gated(self.self_attn_conv, x)
         x = residual + self.self_attn(x, key_mask(adapted, x.dtype), None)
         return x + self.ffn(self.ffn_layer_norm(x))
 
 
-def _pooled(convolution: nn.Conv1d, x: Tensor) -> Tensor:
-    return F.glu(convolution(x.transpose(1, 2)), dim=1).transpose(1, 2)
-
-
-class BertAdapter(nn.Module):
+class BertAdapter(Adapter):
     """The stack of adapter layers (HF ``Wav2Vec2BertAdapter``)."""
 
     def __init__(self, config: BertConfig, padding: PaddingContract) -> None:
-        super().__init__()
-        width = config.output_size
-        self.proj = self.proj_layer_norm = None
-        if width != config.hidden_size:
-            self.proj = nn.Linear(config.hidden_size, width)
-            self.proj_layer_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.convolutions = config.adapter_convolutions
+        super().__init__(config, padding, config.layer_norm_eps)
         self.layers = nn.ModuleList(BertAdapterLayer(config, each) for each in self.convolutions)
-        self.masked = padding == "padding-invariant"
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x [batch, frames, hidden], mask [batch, frames] -> x and mask at the adapter's frames."""
-        if self.proj is not None and self.proj_layer_norm is not None:
-            x = self.proj_layer_norm(self.proj(x))
+        x = self.project(x)
         lengths, frames = mask.sum(-1), x.shape[1]
         for index, (layer, (kernel, stride, padding)) in enumerate(zip(self.layers, self.convolutions)):
             frames = (frames + 2 * padding - kernel) // stride + 1

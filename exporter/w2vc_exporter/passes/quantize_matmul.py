@@ -15,6 +15,8 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
+from .weights import unmap
+
 LARGEST = 127
 
 
@@ -70,11 +72,11 @@ class QuantizeMatMul(ir.passes.InPlacePass):
 def _quantize(graph: ir.Graph, weight: ir.Value) -> tuple[ir.Value, ir.Value]:
     """int8 weights [in, out] and their float32 scales [out], as new initializers."""
     assert weight.const_value is not None
-    array = np.array(weight.const_value.numpy())
-    if isinstance(weight.const_value, ir.ExternalTensor):
-        weight.const_value.release()
+    array = weight.const_value.numpy()
     scales = np.maximum(np.abs(array).max(axis=0), np.finfo(np.float32).tiny) / LARGEST
     quantized = np.rint(array / scales).astype(np.int8)
+    del array
+    unmap(weight.const_value)
     return _constant(graph, f"{weight.name}_int8", quantized), _constant(
         graph, f"{weight.name}_scales", scales.astype(np.float32)
     )

@@ -20,6 +20,8 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import onnx_ir as ir
 
+from .weights import unmap
+
 # Normalisations and softmax, and what sums over many values or leaves the range of half precision.
 NORMS = frozenset({"LayerNormalization", "InstanceNormalization", "GroupNormalization"})
 SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
@@ -110,14 +112,8 @@ def _is_weight(value: ir.Value) -> bool:
 def _magnitude(tensor: ir.TensorProtocol | None) -> float:
     assert tensor is not None
     largest = float(np.abs(tensor.numpy()).max(initial=0.0))
-    _unmap(tensor)
+    unmap(tensor)
     return largest
-
-
-def _unmap(tensor: ir.TensorProtocol) -> None:
-    """Let go of the pages of a weight that lies in a file: read in turn, they need not all be in memory."""
-    if isinstance(tensor, ir.ExternalTensor):
-        tensor.release()
 
 
 class _Rewrite:
@@ -169,7 +165,7 @@ class _Rewrite:
         if value not in self.reduced:
             assert value.const_value is not None
             array = value.const_value.numpy().astype(self.dtype.numpy())
-            _unmap(value.const_value)
+            unmap(value.const_value)
             name = f"{value.name}_{self.dtype.name.lower()}"
             tensor = ir.Tensor(array, name=name)
             reduced = ir.Value(name=name, type=ir.TensorType(self.dtype), shape=value.shape, const_value=tensor)
