@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from w2vc_model import SpeechModel
+from w2vc_runtime.cases import cases
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import Frames
-from w2vc_runtime.parity import Budget, Reference
+from w2vc_runtime.parity import Budget, Expected, Reference
 
 from .errors import ExportError
 
-Array = NDArray[np.float32]
-
 REFERENCE = f"PyTorch {torch.__version__}, fp32, on the CPU"
-AUDIO = "noise shaped like speech, seed 0"
-
-# Seconds of each clip of each batch; most graphs are traced at one second. 0 stands for the shortest clip there is, and
-# what is shorter than it becomes as long.
-CASES: dict[str, tuple[float, ...]] = {
-    "one frame": (0,),
-    "0.1 s": (0.1,),
-    "0.5 s": (0.5,),
-    "1 s, as traced": (1.0,),
-    "3.1 s": (3.1,),
-    "12 s": (12.0,),
-    "3 clips of 2 s": (2.0, 2.0, 2.0),
-    "padded 0.7, 2.3, 1.2 s": (0.7, 2.3, 1.2),
-    "padded 4 s, one frame": (4.0, 0),
-}
-GAINS = {"silent": 0.0, "quiet": 1e-4, "loud": 1.0}
-GAIN_SECONDS = 1.3
-SPEECH_LEVEL = 0.1
 
 
 def changed(budget: Budget, text: str) -> Budget:
@@ -60,55 +37,30 @@ def changed(budget: Budget, text: str) -> Budget:
 def references(
     model: SpeechModel, features: Recipe, frames: dict[str, Frames], shortest: int, padding: str
 ) -> list[Reference]:
-    """Run the PyTorch model on `CASES` and `GAINS`.
+    """Run the PyTorch model on every case.
 
     Under ``padding-invariant`` each clip is run alone, so that a graph which lets padding in fails; under ``hf-exact``
     the padded batch is run. All of it is done before the graph is loaded: the two need not be in memory together.
     frames: of each time axis. shortest: the fewest samples that the model answers for.
     """
     result = []
-    for name, clips in _batches(features.sampling_rate, shortest):
-        inputs = features(clips, padding)
-        lengths = dict.fromkeys(inputs, inputs["attention_mask"].sum(-1).tolist())
-        if "mask_time_indices" in model.inputs:
-            lengths["mask_time_indices"] = [frames["frames"].count(len(clip)) for clip in clips]
-            inputs["mask_time_indices"] = _time_mask(lengths["mask_time_indices"], masked=name in CASES)
-        arguments = {name: torch.from_numpy(inputs[name]) for name in model.inputs}
+    for case in cases(features, frames, shortest, padding, list(model.inputs)):
+        lengths = dict.fromkeys(case.inputs, case.inputs["attention_mask"].sum(-1).tolist())
+        if "mask_time_indices" in case.inputs:
+            lengths["mask_time_indices"] = [frames["frames"].count(len(clip)) for clip in case.clips]
+        arguments = {name: torch.from_numpy(case.inputs[name]) for name in model.inputs}
         if padding == "hf-exact":
             together = model(*arguments.values())
-            expected = {
+            values = {
                 name: tuple(value.numpy()) if value.ndim else (value.numpy(),) for name, value in together.items()
             }
         else:
             alone = [
                 model(*(value[row : row + 1, : lengths[name][row]] for name, value in arguments.items()))
-                for row in range(len(clips))
+                for row in range(len(case.clips))
             ]
-            expected = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
-        seconds = max(map(len, clips)) / features.sampling_rate
-        result.append(Reference(name, len(clips), seconds, inputs, expected))
+            values = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
+        expected = {name: tuple(map(Expected.whole, each)) for name, each in values.items()}
+        seconds = max(map(len, case.clips)) / features.sampling_rate
+        result.append(Reference(case.name, case.clips, seconds, case.inputs, expected))
     return result
-
-
-def _batches(rate: int, shortest: int) -> Iterator[tuple[str, list[Array]]]:
-    generator = np.random.default_rng(0)
-    for name, seconds in CASES.items():
-        yield name, [_noise(max(shortest, round(s * rate)), rate, generator) for s in seconds]
-    for name, gain in GAINS.items():
-        clip = _noise(max(shortest, round(GAIN_SECONDS * rate)), rate, generator)
-        yield name, [(clip / np.abs(clip).max() * gain).astype(np.float32)]
-
-
-def _noise(samples: int, rate: int, generator: np.random.Generator) -> Array:
-    """Noise with the slow rise and fall of speech, so that frames differ from each other."""
-    time = np.arange(samples) / rate
-    envelope = 0.55 + 0.45 * np.sin(2 * np.pi * (3.1 * time + generator.random()))
-    return (SPEECH_LEVEL * envelope * generator.standard_normal(samples)).astype(np.float32)
-
-
-def _time_mask(counts: Sequence[int], masked: bool) -> NDArray[np.bool_]:
-    """``mask_time_indices`` [batch, frames]: every third frame of each clip, or none."""
-    mask = np.zeros((len(counts), max(counts)), dtype=bool)
-    for row, count in enumerate(counts):
-        mask[row, : count if masked else 0 : 3] = True
-    return mask

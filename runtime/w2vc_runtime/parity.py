@@ -86,18 +86,51 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What PyTorch computes of one output for one clip, whole or at some of its frames.
+
+    values: float32 [rows, channels] at evenly spaced frames, or the whole of an output without frames. frames: how many
+    frames there are; None for an output without. largest: the largest |value| of all frames. best: index of the largest
+    channel of every frame; None where all frames are in ``values``.
+    """
+
+    values: Array
+    frames: int | None
+    largest: float
+    best: NDArray[np.int32] | None = None
+
+    @classmethod
+    def whole(cls, values: Array) -> Expected:
+        """All that PyTorch computed for a clip: [frames, channels], [channels] or []."""
+        return cls(values, len(values) if values.ndim == 2 else None, float(np.abs(values).max()))
+
+    def cut(self, rows: int) -> Expected:
+        """Of a whole, no more than that many frames, and the best channel of all of them."""
+        best = np.asarray(self.values.argmax(-1), dtype=np.int32) if self.values.ndim else None
+        values = self.values
+        if self.frames is not None and self.frames > rows:
+            values = values[spaced(rows, self.frames)]
+        return Expected(values, self.frames, self.largest, best)
+
+
+def spaced(rows: int, frames: int) -> NDArray[np.int64]:
+    """Indices of ``rows`` evenly spaced frames of a clip, the first and the last among them."""
+    return np.round(np.linspace(0, frames - 1, rows)).astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Reference:
     """What PyTorch computes for one case.
 
-    inputs: the graph's inputs. expected: for each output, the value of each clip, cut to the frames that mean
-    something; an output of the whole batch counts as one clip.
+    clips: float32 [samples] each. inputs: what the graph takes of them. expected: for each output, that of each clip,
+    cut to the frames that mean something; an output of the whole batch counts as one clip.
     """
 
     case: str
-    batch: int
+    clips: tuple[Array, ...]
     seconds: float
     inputs: Tensors
-    expected: dict[str, tuple[Array, ...]]
+    expected: dict[str, tuple[Expected, ...]]
 
 
 def verify(session: Session, cases: Sequence[Reference], budget: Budget, chosen: str | None) -> Verdict:
@@ -105,10 +138,7 @@ def verify(session: Session, cases: Sequence[Reference], budget: Budget, chosen:
 
     chosen: the output whose largest value, or nearest codevector, is a choice (`SpeechModel.chosen`).
     """
-    scales = {
-        name: max(float(np.abs(value).max()) for case in cases for value in case.expected[name])
-        for name in cases[0].expected
-    }
+    scales = {name: max(value.largest for case in cases for value in case.expected[name]) for name in cases[0].expected}
     rows, problems = [], []
     for case in cases:
         row = _compare(case, session.run(case.inputs), scales, chosen, budget)
@@ -132,16 +162,22 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
     difference, choices, same = 0.0, 0, 0
     changed: set[int] = set()
     for name, expected in case.expected.items():
-        actual = outputs[name] if outputs[name].ndim else outputs[name][None]
-        for index, (row, wanted) in enumerate(zip(actual, expected, strict=True)):
-            got = row[: len(wanted)] if wanted.ndim == 2 else row
-            if got.shape != wanted.shape or not np.isfinite(got).all():
+        actual = np.atleast_1d(outputs.get(name, np.nan))
+        if len(actual) != len(expected):
+            difference = float("inf")
+            continue
+        for index, (row, wanted) in enumerate(zip(actual, expected)):
+            got = row if wanted.frames is None or not row.ndim else row[: wanted.frames]
+            shape = wanted.values.shape if wanted.frames is None else (wanted.frames, *wanted.values.shape[1:])
+            if got.shape != shape or not np.isfinite(got).all():
                 difference = float("inf")
                 continue
-            errors = np.abs(got - wanted) / scales[name]
+            rows = got if wanted.frames is None else got[spaced(len(wanted.values), wanted.frames)]
+            errors = np.abs(rows - wanted.values) / scales[name]
             if name == chosen:
                 if name == "logits":
-                    equal = np.atleast_1d(got.argmax(-1) == wanted.argmax(-1))
+                    best = wanted.values.argmax(-1) if wanted.best is None else wanted.best
+                    equal = np.atleast_1d(got.argmax(-1) == best)
                 else:  # a frame with another codevector is another choice, and no small difference
                     equal = errors.max(-1) <= budget.difference
                     errors = errors[equal]
@@ -151,4 +187,4 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
             elif name == "codevector_perplexity" and changed & ({index} if len(expected) > 1 else changed):
                 continue  # it follows from the choices
             difference = max(difference, float(errors.max(initial=0.0)))
-    return Row(case.case, case.batch, round(case.seconds, 4), difference, choices, same)
+    return Row(case.case, len(case.clips), round(case.seconds, 4), difference, choices, same)
