@@ -14,9 +14,10 @@ from oracle import tiny
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import BUDGETS, Verdict, references, verify
+from w2vc_exporter.verify import references
 from w2vc_runtime.features import Waveform
 from w2vc_runtime.manifest import Frames, Manifest
+from w2vc_runtime.parity import BUDGETS, Verdict, verify
 from w2vc_runtime.session import OnnxRuntimeSession, Tensors, open_session
 
 
@@ -136,4 +137,8 @@ def test_what_fails_is_set_aside_and_not_published(tmp_path, monkeypatch):
     with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs.*bundle\.rejected"):
         export(ExportOptions(tiny()[1], output=target))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
-    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {"model.onnx", "report.json"}
+    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {
+        "model.onnx",
+        "report.json",
+        "report.html",
+    }

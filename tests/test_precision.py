@@ -19,11 +19,12 @@ from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.trace import trace
-from w2vc_exporter.verify import BUDGETS, Budget
+from w2vc_exporter.verify import changed
 from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.parity import BUDGETS, Budget
 from w2vc_runtime.session import open_session
 
 ALL = "fp32,fp16,bf16,int8"
@@ -54,7 +55,8 @@ def test_every_precision_in_one_bundle(cell, tmp_path):
     assert {path.name for path in (tmp_path / "b").glob("*.onnx*")} == {
         file for graph in result.manifest.graphs for file in graph.files
     }
-    assert set(json.loads((tmp_path / "b" / "report.json").read_text())) == set(ALL.split(","))
+    assert set(json.loads((tmp_path / "b" / "report.json").read_text())["precisions"]) == set(ALL.split(","))
+    assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0
     assert Manifest.read(tmp_path / "b") == result.manifest
 
 
@@ -129,12 +131,12 @@ def test_a_budget_that_cannot_be_met_is_refused(tmp_path):
     with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs by"):
         export(options)
     assert [path.name for path in tmp_path.iterdir()] == ["b.rejected"]
-    assert {path.name for path in (tmp_path / "b.rejected").iterdir()} == {"model.onnx", "report.json"}
+    assert {path.name for path in (tmp_path / "b.rejected").iterdir()} == {"model.onnx", "report.json", "report.html"}
 
 
 def test_budgets_are_read():
-    assert BUDGETS["fp16"].changed("tokens=99.5%") == Budget(2e-2, 0.995)
-    assert BUDGETS["fp16"].changed("difference=1e-3, tokens=0.5") == Budget(1e-3, 0.5)
+    assert changed(BUDGETS["fp16"], "tokens=99.5%") == Budget(2e-2, 0.995)
+    assert changed(BUDGETS["fp16"], "difference=1e-3, tokens=0.5") == Budget(1e-3, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import shutil
 import time
@@ -19,10 +18,14 @@ import w2vc_model
 from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_runtime import stored
+from w2vc_runtime.cases import AUDIO
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.parity import BUDGETS, Verdict
 
-from . import bundle
+from . import bundle, report
+from .drift import Layers
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
@@ -31,7 +34,7 @@ from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import BUDGETS, Verdict, references
+from .verify import REFERENCE, changed, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -40,12 +43,14 @@ TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 class ExportResult:
     """A published bundle.
 
-    verdicts: by precision. checkpoint_bytes: size of the weights it was made from. seconds: how long the export took.
+    verdicts: by precision. report: what ``report.json`` holds. checkpoint_bytes: size of the weights it was made from.
+    seconds: how long the export took.
     """
 
     bundle: Path
     manifest: Manifest
     verdicts: dict[str, Verdict]
+    report: dict[str, Any]
     checkpoint_bytes: int
     seconds: float
 
@@ -60,7 +65,7 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    budgets = {p: BUDGETS[p].changed(options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    budgets = {p: changed(BUDGETS[p], options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
@@ -78,22 +83,28 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         with progress.step("computing what PyTorch computes"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding)
             chosen = model.chosen
+            facts = _facts(model)
             drop_weights(model)  # the graph's turn to need the memory
-        graphs, verdicts = [], {}
+        graphs, verdicts, drifts = [], {}, {}
+        layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
                 fitting = Fitting(scratch / "master.onnx", precision, budget, cases, chosen, directory, scratch)
                 fitted = fitting.fit()
+                if precision != "fp32":
+                    drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
             verdicts[precision] = fitted.verdict
             kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
             graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept))
         shutil.rmtree(scratch)
-        _gate(verdicts, directory, options)
-        with progress.step("publishing"):
+        with progress.step("measuring and reporting"):
+            problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
                 files.append(adapter_file(source, options.target_lang))
-            bundle.copy_files(source, COPIED, directory)
+            if not problems:
+                bundle.copy_files(source, COPIED, directory)
+                stored.write(directory / stored.FILE_NAME, cases, chosen)
             manifest = Manifest(
                 name=target.name,
                 head=options.task,
@@ -103,14 +114,17 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 graphs=tuple(graphs),
                 source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
-                verification={precision: verdict.to_dict() for precision, verdict in verdicts.items()},
+                verification=_verification(verdicts),
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
+            certificate = report.write(directory, manifest, facts, verdicts, drifts)
+            if problems:
+                raise _rejected(problems, directory, target)
             (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
             bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
-    return ExportResult(target, manifest, verdicts, size, time.perf_counter() - start)
+    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
 
 
 def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
@@ -140,15 +154,22 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
     return described
 
 
-def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
-    """Write the report; move what missed its budget aside and raise `RejectedError`."""
-    report = {precision: verdict.to_dict() for precision, verdict in verdicts.items()}
-    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    problems = [f"{precision}, {problem}" for precision, verdict in verdicts.items() for problem in verdict.problems]
-    if problems:
-        rejected = bundle.set_aside(directory, options.target)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+def _facts(model: SpeechModel) -> report.Facts:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return report.Facts(model.config.num_hidden_layers, model.config.hidden_size, parameters)
+
+
+def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedError:
+    """Move what missed its budget aside; return the error that says so."""
+    rejected = bundle.set_aside(directory, target)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+
+
+def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    """The verdicts by precision as the manifest has them."""
+    against = {"reference": REFERENCE, "audio": AUDIO}
+    return {precision: {**verdict.to_dict(), **against} for precision, verdict in verdicts.items()}
 
 
 def _tools() -> dict[str, str]:

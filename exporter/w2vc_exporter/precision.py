@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from w2vc_runtime.parity import Budget, Reference, Verdict, verify
 from w2vc_runtime.session import OnnxRuntimeSession
 
 from . import bundle
 from .passes.quantize_matmul import QuantizeMatMul
 from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
-from .verify import Budget, Reference, Verdict, verify
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -91,7 +91,7 @@ class Fitting:
         if self.precision in HALVES:
             paths.append(self._trial(keep))
         for each in paths:
-            verdict = verify(_session(each), self.cases, self.budget, self.chosen)
+            verdict = verify(cpu_session(each), self.cases, self.budget, self.chosen)
             if verdict.problems:
                 break
         return Fitted(files, verdict, counted, tuple(kept))
@@ -106,13 +106,16 @@ class Fitting:
             QuantizeMatMul(keep)(model)
         return model, {}
 
-    def _trial(self, keep: set[str]) -> Path:
+    def trial(self, keep: set[str]) -> ir.Model:
         """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
         model, _ = self._build(keep)
         if self.precision in HALVES:
             Unpack()(model)
+        return model
+
+    def _trial(self, keep: set[str]) -> Path:
         path = self.scratch / "trial.onnx"
-        ir.save(model, path, external_data="trial.onnx.data")
+        ir.save(self.trial(keep), path, external_data="trial.onnx.data")
         return path
 
     def _large(self) -> dict[str, float]:
@@ -131,7 +134,7 @@ class Fitting:
             probe.graph.outputs.extend(values[name] for name in names)
             path = self.scratch / "probe.onnx"
             ir.save(probe, path, external_data="probe.onnx.data")
-            session = _session(path)
+            session = cpu_session(path)
             for case in self.cases:
                 results = session.run(case.inputs)
                 for name in names:
@@ -173,7 +176,7 @@ class Fitting:
     def _cost(self, keep: set[str]) -> float:
         """Worst difference with some nodes in fp32, on short cases."""
         few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
-        return verify(_session(self._trial(keep)), few, self.budget, self.chosen).difference
+        return verify(cpu_session(self._trial(keep)), few, self.budget, self.chosen).difference
 
     def _layers(self) -> dict[int, list[str]]:
         """Names of the float nodes of each layer, by the weights that they follow; -1: what is in front of them."""
@@ -189,7 +192,7 @@ class Fitting:
         return layers
 
 
-def _session(path: Path) -> OnnxRuntimeSession:
+def cpu_session(path: Path) -> OnnxRuntimeSession:
     """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
     settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES else {}
