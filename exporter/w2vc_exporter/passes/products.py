@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
-from .weights import unmap
+from .weights import add_constant, drop_unused, unmap
 
 CHANNELS_LAST = (0, 2, 1)
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
@@ -65,11 +65,7 @@ class _Builder:
         self.nodes: list[ir.Node] = []
 
     def constant(self, suffix: str, array: np.ndarray) -> ir.Value:
-        name = f"{self.name}_{suffix}"
-        tensor = ir.Tensor(array, name=name)
-        value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-        self.graph.register_initializer(value)
-        return value
+        return add_constant(self.graph, f"{self.name}_{suffix}", array)
 
     def integers(self, suffix: str, *numbers: int) -> ir.Value:
         return self.constant(suffix, np.array(numbers, np.int64))
@@ -98,13 +94,14 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     del array
     unmap(weight)
     result = build.node("MatMul", [frames, matrix], "product")
+    build.nodes[-1].name = node.name  # whoever wants the convolution left alone means the product
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         result = build.node("Add", [result, node.inputs[2]], "bias")
     first = build.node("Transpose", [result], "first", perm=CHANNELS_LAST)
-    name = y.name
+    name, weights = y.name, node.inputs[1:2]
     ir.convenience.replace_nodes_and_values(graph, node, [node], build.nodes, [y], [first])
     first.name = name
-    _drop(graph, node.inputs)
+    drop_unused(graph, weights)
 
 
 def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
@@ -152,10 +149,3 @@ def _cancel(graph: ir.Graph, node: ir.Node) -> None:
 
 def _is_channels_last(node: ir.Node) -> bool:
     return node.op_type == "Transpose" and tuple(node.attributes["perm"].as_ints()) == CHANNELS_LAST
-
-
-def _drop(graph: ir.Graph, values: Iterable[ir.Value | None]) -> None:
-    for value in values:
-        if value is not None and value.name in graph.initializers and not value.uses():
-            del graph.initializers[value.name]
-            value.const_value = None
