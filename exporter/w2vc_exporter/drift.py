@@ -15,33 +15,26 @@ from w2vc_runtime.parity import Reference
 
 from .precision import LAYER, cpu_session
 
-BEFORE, AFTER = -1, -2
 CASE = "3.1 s"
 
 
 def layer_ends(master: ir.Model) -> list[str]:
-    """The value that each layer ends in: of what it computes in float, the last that something outside uses.
+    """Name of the value that each layer ends in.
 
-    A node belongs to the layer whose weights it follows.
+    The last node that takes one of a layer's named weights is its final norm, or the bias of its last product; behind
+    that bias comes the residual sum.
     """
-    groups: dict[ir.Node, int] = {}
-    current = BEFORE
+    last: dict[int, ir.Node] = {}
     for node in master.graph:
         for value in node.inputs:
-            if value is None or value.const_value is None or value.dtype != ir.DataType.FLOAT:
-                continue
-            if found := LAYER.search(value.name or ""):
-                current = int(found[1])
-            elif current != BEFORE and value.const_value.size > 1:
-                current = AFTER
-        groups[node] = current
-    ends: dict[int, str] = {}
-    for node, group in groups.items():
-        for value in node.outputs:
-            left = value.is_graph_output() or any(groups[user] != group for user, _ in value.uses())
-            if group >= 0 and left and value.dtype == ir.DataType.FLOAT:
-                ends[group] = str(value.name)
-    return [ends[layer] for layer in sorted(ends)]
+            if value is not None and value.const_value is not None and (found := LAYER.search(value.name or "")):
+                last[int(found[1])] = node
+    ends = []
+    for _, node in sorted(last.items()):
+        if node.op_type != "LayerNormalization":
+            ((node, _),) = node.outputs[0].uses()
+        ends.append(str(node.outputs[0].name))
+    return ends
 
 
 class Layers:

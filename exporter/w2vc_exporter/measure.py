@@ -100,7 +100,7 @@ def _slower(precisions: Mapping[str, Any]) -> list[str]:
     for precision, each in precisions.items():
         slow = [row for row in each["lengths"] if row["ratio"] is not None and row["ratio"] >= NOTICEABLE]
         if slow:
-            where = ", ".join(f"{row['ratio']} times at {row['seconds']:g} s" for row in slow)
+            where = ", ".join(f"{row['ratio']} times as long for {row['seconds']:g} s" for row in slow)
             sentences.append(f"{precision} is slower than fp32 on this machine (provider {each['provider']}): {where}")
     return sentences
 

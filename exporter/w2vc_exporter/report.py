@@ -84,8 +84,14 @@ def write(
 def _statement(verdicts: Mapping[str, Verdict]) -> str:
     failed = [precision for precision, verdict in verdicts.items() if verdict.problems]
     if failed:
-        return f"Not published: {', '.join(failed)} does not compute what PyTorch computes within the budget."
-    return f"The graph in {', '.join(verdicts)} computes what PyTorch computes, within its budget in every case."
+        return f"Not published: the graph in {_listed(failed)} misses its budget against PyTorch."
+    if len(verdicts) == 1:
+        return f"The {_listed(list(verdicts))} graph computes what PyTorch computes, within its budget."
+    return f"The graphs in {_listed(list(verdicts))} compute what PyTorch computes, each within its budget."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _precision(verdict: Verdict) -> dict[str, Any]:
