@@ -152,13 +152,3 @@ def test_an_existing_output_is_left_alone(tmp_path):
     with pytest.raises(ExportError, match="nowhere is not a directory"):
         export(ExportOptions(output=tmp_path / "nowhere" / "bundle"))
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_crash_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*arguments, **named):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("w2vc_exporter.bundle.ir.save", fail)
-    with pytest.raises(ExportError, match="No space left on device"):
-        export(ExportOptions(tiny()[1], output=tmp_path / "bundle"))
-    assert list(tmp_path.iterdir()) == []
