@@ -13,6 +13,7 @@ from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
 from .api import export
 from .errors import RejectedError
 from .options import ALL, HEADS, PADDINGS, PRECISIONS, ExportOptions
+from .profiles import PROFILES
 from .report import PAGE
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision", default="fp32", metavar="P", help=f"one or several of {', '.join(PRECISIONS)}, such as fp32,fp16"
+    )
+    parser.add_argument(
+        "--provider",
+        choices=list(filter(None, PROFILES)),
+        help="what will run it; by default a form that is good everywhere, and int8 for ONNX Runtime on CPUs",
     )
     for name in PRECISIONS[1:]:
         precision.add_argument(

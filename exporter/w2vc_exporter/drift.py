@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from w2vc_runtime.parity import Reference
 
-from .precision import LAYER, cpu_session
+from .precision import LAYER
+from .ranges import cpu_session
 
 CASE = "3.1 s"
 

@@ -16,11 +16,9 @@ import numpy as np
 
 from w2vc_runtime.cases import noise, time_masks
 from w2vc_runtime.errors import MissingExtraError, OptionError
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.manifest import Graph, Manifest
 from w2vc_runtime.session import Session, Tensors, open_session
 
-# What computes each precision where there is no GPU.
-PROVIDERS = {"fp32": "cpu", "fp16": "cpu", "bf16": "openvino", "int8": "cpu"}
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3
 # Runs of a length are not repeated past the first, and a length that would take longer than the second is left out.
@@ -37,9 +35,7 @@ def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
     before it loaded the graph; None where the system does not tell.
     """
     inputs = {seconds: _inputs(manifest, seconds) for seconds in SECONDS}
-    precisions = {
-        graph.precision: _measured(directory / graph.files[0], graph.precision, inputs) for graph in manifest.graphs
-    }
+    precisions = {graph.precision: _measured(directory / graph.files[0], graph, inputs) for graph in manifest.graphs}
     full = {row["seconds"]: row["milliseconds"] for row in precisions.get("fp32", {}).get("lengths", ())}
     for each in precisions.values():
         for row in each["lengths"]:
@@ -47,13 +43,13 @@ def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
     return {"machine": _machine(), "precisions": precisions, "slower": _slower(precisions)}
 
 
-def _measured(path: Path, precision: str, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
-    provider = PROVIDERS[precision]
+def _measured(path: Path, graph: Graph, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
+    provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
     before = _baseline()
     try:
-        session = open_session(path, provider, precision)
+        session = open_session(path, provider, graph.precision)
     except (MissingExtraError, OptionError):
-        return {"provider": None, "lengths": [], "note": f"not measured: no provider here computes {precision}"}
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} is not here"}
     rows, note = [], None
     pace = 0.0  # seconds that one second of audio took last
     for seconds, arrays in inputs.items():

@@ -30,6 +30,7 @@ from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
 from .precision import Fitting
+from .profiles import PROFILES
 from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
@@ -66,6 +67,7 @@ def run(options: ExportOptions) -> ExportResult:
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
     budgets = {p: changed(BUDGETS[p], options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    profile = PROFILES[options.provider]
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
@@ -89,13 +91,16 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
-                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, chosen, directory, scratch)
+                fitting = Fitting(
+                    scratch / "master.onnx", precision, budget, profile, cases, (), chosen, directory, scratch
+                )
                 fitted = fitting.fit()
                 if precision != "fp32":
                     drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
             verdicts[precision] = fitted.verdict
             kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
-            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept))
+            provider = options.provider or ("cpu" if precision == "int8" else None)
+            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept, provider))
         shutil.rmtree(scratch)
         with progress.step("measuring and reporting"):
             problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]

@@ -83,7 +83,8 @@ class Graph:
     """One ONNX file of the bundle.
 
     files: the graph first, then its external data. kept_fp32: how many nodes of each operator stay in fp32. kept: the
-    nodes among them that its budget asked for, and why: ``nodes`` and ``reason`` of each step.
+    nodes among them that its budget asked for, and why: ``nodes`` and ``reason`` of each step. provider: what it is
+    written for; None for nothing in particular.
     """
 
     precision: str
@@ -91,6 +92,7 @@ class Graph:
     opset: int
     kept_fp32: dict[str, int] = field(default_factory=dict)
     kept: tuple[dict[str, Any], ...] = ()
+    provider: str | None = None
 
 
 @dataclass(frozen=True)

@@ -155,4 +155,4 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
         raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
     graph = find_graph(directory, manifest, precision)
-    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision))
+    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision, graph.provider))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.
-PRECISIONS = {"fp32": "f32", "fp16": "f32", "bf16": "bf16"}
+PRECISIONS = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "bf16"}
 TELEMETRY = "openvino_telemetry"
 
 

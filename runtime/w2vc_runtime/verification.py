@@ -110,7 +110,7 @@ def _outcome(
     certified = manifest.verification[graph.precision]
     used = provider
     try:
-        session = open_session(bundle / graph.files[0], provider, graph.precision)
+        session = open_session(bundle / graph.files[0], provider, graph.precision, graph.provider)
         used = session.provider
         verdict = verify(session, references, Budget(**certified["budget"]), chosen)
     except OptionError as error:

@@ -40,7 +40,8 @@ class ConvolutionsToProducts(ir.passes.InPlacePass):
 
 def _weight(node: ir.Node) -> ir.TensorProtocol:
     weight = node.inputs[1]
-    assert weight is not None and weight.const_value is not None
+    assert weight is not None
+    assert weight.const_value is not None
     return weight.const_value
 
 
@@ -71,7 +72,12 @@ class _Builder:
         return self.constant(suffix, np.array(numbers, np.int64))
 
     def node(
-        self, op_type: str, inputs: Iterable[ir.Value], suffix: str, dtype: ir.DataType | None = None, **attributes: object
+        self,
+        op_type: str,
+        inputs: Iterable[ir.Value],
+        suffix: str,
+        dtype: ir.DataType | None = None,
+        **attributes: object,
     ) -> ir.Value:
         node = ir.node(op_type, list(inputs), attributes, name=f"{self.name}_{suffix}")  # type: ignore[arg-type]
         value = node.outputs[0]
@@ -82,7 +88,9 @@ class _Builder:
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:
     x, y = node.inputs[0], node.outputs[0]
-    assert x is not None and x.dtype is not None and node.name is not None
+    assert x is not None
+    assert x.dtype is not None
+    assert node.name is not None
     weight = _weight(node)
     array = weight.numpy()
     outputs, channels, kernel = array.shape
@@ -90,7 +98,9 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     build = _Builder(graph, node.name, x.dtype)
     last = build.node("Transpose", [x], "last", perm=CHANNELS_LAST)
     frames = _frames(build, last, kernel, stride, channels)
-    matrix = build.constant("matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs)))
+    matrix = build.constant(
+        "matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs))
+    )
     del array
     unmap(weight)
     result = build.node("MatMul", [frames, matrix], "product")
@@ -128,7 +138,8 @@ def _cancel(graph: ir.Graph, node: ir.Node) -> None:
     """Drop a transpose and its inverse in front of it, with element-wise operators between."""
     if not _is_channels_last(node):
         return
-    value, between = node.inputs[0], []
+    value = node.inputs[0]
+    between: list[ir.Node] = []
     while value is not None and (producer := value.producer()) is not None and len(list(value.uses())) == 1:
         if _is_channels_last(producer):
             source = producer.inputs[0]

@@ -33,8 +33,9 @@ class Product:
             for index, each in enumerate(user.inputs):
                 if each is self.source:
                     user.replace_input_with(index, value)
-        for move in self.moves:
-            move.outputs[0].dtype = value.dtype
+        if value.dtype is not None:
+            for move in self.moves:
+                move.outputs[0].dtype = value.dtype
 
 
 def products(graph: ir.Graph, keep: Collection[str]) -> list[Product]:
@@ -54,7 +55,8 @@ def quantized(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:
     New initializers; products of one weight share them.
     """
     weight = node.inputs[1]
-    assert weight is not None and weight.const_value is not None
+    assert weight is not None
+    assert weight.const_value is not None
     transposed = _transposed(node)
     name = f"{weight.name}_transposed" if transposed else str(weight.name)
     if f"{name}_int8" in graph.initializers:
@@ -78,14 +80,14 @@ def _transposed(node: ir.Node) -> bool:
 def _is_product(node: ir.Node) -> bool:
     if node.op_type == "Gemm":
         scaled = node.attributes.get_float("alpha", 1.0) != 1.0
-        if len(node.inputs) > 2 or node.attributes.get_int("transA", 0) or scaled:
+        if len(node.inputs) > 2 or node.attributes.get_int("transA", 0) == 1 or scaled:
             return False
     elif node.op_type != "MatMul":
         return False
     x, weight = node.inputs[0], node.inputs[1]
     if x is None or weight is None or weight.const_value is None or weight.dtype != ir.DataType.FLOAT:
         return False
-    shape = weight.const_value.shape
+    shape = weight.const_value.shape.numpy()
     return len(shape) == 2 and shape[1 if _transposed(node) else 0] >= FEWEST
 
 

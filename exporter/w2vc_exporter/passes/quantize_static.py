@@ -58,9 +58,10 @@ class QuantizeStatic(ir.passes.InPlacePass):
 def _rounded(graph: ir.Graph, x: ir.Value, largest: float) -> ir.Value:
     """x, rounded to multiples of largest / 127 and cut at both ends."""
     scale = add_constant(graph, f"{x.name}_step", np.array(largest / LARGEST, np.float32))
-    quantize = ir.node("QuantizeLinear", [x, scale], {"output_dtype": int(ir.DataType.INT8)}, name=f"{x.name}_quantize")
+    zero = add_constant(graph, f"{x.name}_zero_point", np.array(0, np.int8))
+    quantize = ir.node("QuantizeLinear", [x, scale, zero], name=f"{x.name}_quantize")
     quantize.outputs[0].name, quantize.outputs[0].dtype = f"{x.name}_int8", ir.DataType.INT8
-    restore = ir.node("DequantizeLinear", [quantize.outputs[0], scale], name=f"{x.name}_dequantize")
+    restore = ir.node("DequantizeLinear", [quantize.outputs[0], scale, zero], name=f"{x.name}_dequantize")
     restore.outputs[0].name, restore.outputs[0].dtype = f"{x.name}_rounded", FLOAT
     insert_after(graph, x, [quantize, restore])
     return restore.outputs[0]
