@@ -13,8 +13,9 @@ from oracle import tiny
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import BUDGETS, Verdict, references, verify
+from w2vc_exporter.verify import references
 from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.parity import BUDGETS, Verdict, verify
 from w2vc_runtime.session import OnnxRuntimeSession, open_session
 
 

@@ -17,9 +17,9 @@ from oracle import Cell, clips, tiny
 from parity import expect_alone, expect_together, exported, long_enough
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_exporter.verify import BUDGETS
 from w2vc_runtime import BundleError, InferenceError, MissingExtraError, load
 from w2vc_runtime import cli as run_cli
+from w2vc_runtime.parity import BUDGETS
 from w2vc_runtime.session import open_session
 
 # Every architecture and position kind, every head.

@@ -21,6 +21,7 @@ from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.parity import BUDGETS, Verdict
 
 from . import bundle
 from .errors import ExportError, RejectedError
@@ -31,7 +32,7 @@ from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import BUDGETS, Verdict, references
+from .verify import AUDIO, REFERENCE, changed, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -60,7 +61,7 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    budgets = {p: BUDGETS[p].changed(options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    budgets = {p: changed(BUDGETS[p], options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
@@ -103,7 +104,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 graphs=tuple(graphs),
                 source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
-                verification={precision: verdict.to_dict() for precision, verdict in verdicts.items()},
+                verification=_verification(verdicts),
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
@@ -142,13 +143,18 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
 
 def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
     """Write the report; move what missed its budget aside and raise `RejectedError`."""
-    report = {precision: verdict.to_dict() for precision, verdict in verdicts.items()}
-    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (directory / "report.json").write_text(json.dumps(_verification(verdicts), indent=2) + "\n", encoding="utf-8")
     problems = [f"{precision}, {problem}" for precision, verdict in verdicts.items() for problem in verdict.problems]
     if problems:
         rejected = bundle.set_aside(directory, options.target)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+
+
+def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    """The verdicts by precision as the manifest has them."""
+    against = {"reference": REFERENCE, "audio": AUDIO}
+    return {precision: {**verdict.to_dict(), **against} for precision, verdict in verdicts.items()}
 
 
 def _tools() -> dict[str, str]:

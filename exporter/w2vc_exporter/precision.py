@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from w2vc_runtime.parity import Budget, Reference, Verdict, verify
 from w2vc_runtime.session import OnnxRuntimeSession
 
 from . import bundle
 from .passes.quantize_matmul import QuantizeMatMul
 from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
-from .verify import Budget, Reference, Verdict, verify
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
