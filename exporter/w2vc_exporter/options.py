@@ -43,8 +43,9 @@ class ExportOptions:
     precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation, softmax and masking in fp32; ``int8``, products with
     constant weights in 8 bits, for ONNX Runtime on CPUs. Several, as ``fp32,fp16``, go into one bundle; the first is
     what a runtime takes by default.
-    budget: what a precision may cost, such as ``tokens=99.9%,difference=1e-3``; by default what is usual for it. A
-    graph that misses it keeps ever more of itself in fp32.
+    budget: what a precision may cost, such as ``tokens=99.9%,wer=+0.2,difference=1e-3``; by default what is usual for
+    it. A graph that misses it keeps ever more of itself in fp32.
+    audio: directory of recordings, with or without transcripts (see ``corpus``), to judge on beside noise.
     target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
@@ -57,6 +58,7 @@ class ExportOptions:
     head: str = "ctc"
     precision: str = "fp32"
     budget: str | None = None
+    audio: str | Path | None = None
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
     target_lang: str | None = None

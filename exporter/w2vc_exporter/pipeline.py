@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 import shutil
@@ -19,11 +20,13 @@ import w2vc_model
 from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
-from w2vc_runtime.parity import BUDGETS, Verdict
+from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
 
 from . import bundle
+from .corpus import Corpus, read_corpus
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
@@ -32,7 +35,7 @@ from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import AUDIO, REFERENCE, changed, references
+from .verify import NOISE, REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -61,7 +64,8 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    budgets = {p: changed(BUDGETS[p], options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    limits = read_budget(options.budget) if options.budget is not None else {}
+    budgets = {precision: dataclasses.replace(BUDGETS[precision], **limits) for precision in options.precisions}
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
@@ -70,6 +74,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
+            corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step("tracing"):
@@ -77,13 +82,13 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             ir.save(graph_model, scratch / "master.onnx", external_data="master.onnx.data")
             release(graph_model)
         with progress.step("computing what PyTorch computes"):
-            cases = references(model, features, described["frames"], described["shortest"], options.padding)
-            chosen = model.chosen
+            cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
+            judge = functools.partial(verify, chosen=model.chosen, decode=_decode(described.get("ctc")))
             drop_weights(model)  # the graph's turn to need the memory
         graphs, verdicts = [], {}
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
-                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, chosen, directory, scratch)
+                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, judge, directory, scratch)
                 fitted = fitting.fit()
             verdicts[precision] = fitted.verdict
             kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
@@ -141,6 +146,31 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
     return described
 
 
+def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -> Corpus | None:
+    """The recordings to judge on. rated: whether the budget names the word error rate."""
+    corpus = None if options.audio is None else read_corpus(options.audio, rate, shortest)
+    transcribed = corpus is not None and corpus.transcribed
+    if transcribed and options.task != "ctc":
+        raise ExportError(
+            f"{options.audio} has transcripts, and head {options.task!r} gives no text; "
+            "take head 'ctc', or a directory without transcripts"
+        )
+    if rated and not transcribed:
+        fault = "there is no --audio DIR" if options.audio is None else f"{options.audio} has none"
+        raise ExportError(
+            f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
+        )
+    return corpus
+
+
+def _decode(rules: Ctc | None) -> Decode | None:
+    """From logits to text, as the runtime has it."""
+    if rules is None:
+        return None
+    decoder = GreedyDecoder(rules)
+    return lambda logits: decoder.text(decoder.characters(logits))
+
+
 def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
     """Write the report; move what missed its budget aside and raise `RejectedError`."""
     (directory / "report.json").write_text(json.dumps(_verification(verdicts), indent=2) + "\n", encoding="utf-8")
@@ -153,7 +183,7 @@ def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions)
 
 def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
     """The verdicts by precision as the manifest has them."""
-    against = {"reference": REFERENCE, "audio": AUDIO}
+    against = {"reference": REFERENCE, "noise": NOISE}
     return {precision: {**verdict.to_dict(), **against} for precision, verdict in verdicts.items()}
 
 

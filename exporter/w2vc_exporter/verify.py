@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from w2vc_model import SpeechModel
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import Frames
-from w2vc_runtime.parity import Budget, Reference
+from w2vc_runtime.parity import Reference
 
+from .corpus import Clip, Corpus
 from .errors import ExportError
 
 Array = NDArray[np.float32]
 
 REFERENCE = f"PyTorch {torch.__version__}, fp32, on the CPU"
-AUDIO = "noise shaped like speech, seed 0"
+NOISE = "shaped like speech, seed 0"
 
 # Seconds of each clip of each batch; most graphs are traced at one second. 0 stands for the shortest clip there is, and
 # what is shorter than it becomes as long.
@@ -36,58 +38,95 @@ CASES: dict[str, tuple[float, ...]] = {
 GAINS = {"silent": 0.0, "quiet": 1e-4, "loud": 1.0}
 GAIN_SECONDS = 1.3
 SPEECH_LEVEL = 0.1
+# As many recordings as make the padded batch, the first that differ in length.
+PADDED = 3
+
+# What a budget may name, and the field of `Budget` that it sets.
+LIMITS = {"tokens": "choices", "difference": "difference", "wer": "wer"}
 
 
-def changed(budget: Budget, text: str) -> Budget:
-    """A budget with what a text such as ``tokens=99.9%,difference=1e-3`` says; raise `ExportError` on others."""
-    values = {"difference": budget.difference, "tokens": budget.choices}
+def read_budget(text: str) -> dict[str, float]:
+    """What a text such as ``tokens=99.9%,wer=+0.2`` says, by field of `Budget`; raise `ExportError` on others."""
+    limits = {}
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
         try:
-            number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+            number = float(value.removesuffix("%"))
         except ValueError:
             number = -1.0
-        if name not in values or not 0 <= number < float("inf") or (name == "tokens" and number > 1):
+        if value.endswith("%") and name != "wer":
+            number = round(number / 100, 12)  # 99.9 / 100 is more than 0.999
+        if name not in LIMITS or not 0 <= number < float("inf") or (name == "tokens" and number > 1):
             raise ExportError(
-                f"budget {part.strip()!r} cannot be read; expected tokens=PERCENT% (of equal choices) or "
-                "difference=NUMBER (of the largest value), such as tokens=99.9%,difference=1e-3"
+                f"budget {part.strip()!r} cannot be read; expected tokens=PERCENT% (of equal choices), wer=+POINTS (of "
+                "word error rate) or difference=NUMBER (of the largest value), such as tokens=99.9%,wer=+0.2"
             )
-        values[name] = number
-    return Budget(values["difference"], values["tokens"])
+        limits[LIMITS[name]] = number
+    return limits
 
 
 @torch.no_grad()
 def references(
-    model: SpeechModel, features: Recipe, frames: dict[str, Frames], shortest: int, padding: str
+    model: SpeechModel,
+    features: Recipe,
+    frames: dict[str, Frames],
+    shortest: int,
+    padding: str,
+    corpus: Corpus | None = None,
 ) -> list[Reference]:
-    """Run the PyTorch model on `CASES` and `GAINS`.
+    """Run the PyTorch model on `CASES`, on `GAINS`, on each recording, and on the first recordings as a padded batch.
 
     Under ``padding-invariant`` each clip is run alone, so that a graph which lets padding in fails; under ``hf-exact``
     the padded batch is run. All of it is done before the graph is loaded: the two need not be in memory together.
     frames: of each time axis. shortest: the fewest samples that the model answers for.
     """
-    result = []
-    for name, clips in _batches(features.sampling_rate, shortest):
-        inputs = features(clips, padding)
-        lengths = dict.fromkeys(inputs, inputs["attention_mask"].sum(-1).tolist())
-        if "mask_time_indices" in model.inputs:
-            lengths["mask_time_indices"] = [frames["frames"].count(len(clip)) for clip in clips]
-            inputs["mask_time_indices"] = _time_mask(lengths["mask_time_indices"], masked=name in CASES)
-        arguments = {name: torch.from_numpy(inputs[name]) for name in model.inputs}
-        if padding == "hf-exact":
-            together = model(*arguments.values())
-            expected = {
-                name: tuple(value.numpy()) if value.ndim else (value.numpy(),) for name, value in together.items()
-            }
-        else:
-            alone = [
-                model(*(value[row : row + 1, : lengths[name][row]] for name, value in arguments.items()))
-                for row in range(len(clips))
-            ]
-            expected = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
-        seconds = max(map(len, clips)) / features.sampling_rate
-        result.append(Reference(name, len(clips), seconds, inputs, expected))
+    result = [
+        _reference(model, features, frames, padding, name, clips, masked=name in CASES)
+        for name, clips in _batches(features.sampling_rate, shortest)
+    ]
+    if corpus is None:
+        return result
+    for clip in corpus.clips:
+        case = _reference(model, features, frames, padding, clip.name, [clip.samples])
+        result.append(replace(case, corpus=corpus.name, text=clip.text))
+    lengths: dict[int, Clip] = {}
+    for clip in corpus.clips:
+        lengths.setdefault(len(clip.samples), clip)
+    padded = list(lengths.values())[:PADDED]
+    if len(padded) > 1:
+        name = f"padded {', '.join(clip.name for clip in padded)}"
+        case = _reference(model, features, frames, padding, name, [clip.samples for clip in padded])
+        result.append(replace(case, corpus=corpus.name))
     return result
+
+
+def _reference(
+    model: SpeechModel,
+    features: Recipe,
+    frames: dict[str, Frames],
+    padding: str,
+    name: str,
+    clips: Sequence[Array],
+    masked: bool = True,
+) -> Reference:
+    """masked: for head ``pretraining``, whether there are frames to guess."""
+    inputs = features(clips, padding)
+    lengths = dict.fromkeys(inputs, inputs["attention_mask"].sum(-1).tolist())
+    if "mask_time_indices" in model.inputs:
+        lengths["mask_time_indices"] = [frames["frames"].count(len(clip)) for clip in clips]
+        inputs["mask_time_indices"] = _time_mask(lengths["mask_time_indices"], masked)
+    arguments = {name: torch.from_numpy(inputs[name]) for name in model.inputs}
+    if padding == "hf-exact":
+        together = model(*arguments.values())
+        expected = {name: tuple(value.numpy()) if value.ndim else (value.numpy(),) for name, value in together.items()}
+    else:
+        alone = [
+            model(*(value[row : row + 1, : lengths[name][row]] for name, value in arguments.items()))
+            for row in range(len(clips))
+        ]
+        expected = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
+    seconds = max(map(len, clips)) / features.sampling_rate
+    return Reference(name, len(clips), seconds, inputs, expected)
 
 
 def _batches(rate: int, shortest: int) -> Iterator[tuple[str, list[Array]]]:
