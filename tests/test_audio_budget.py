@@ -16,7 +16,7 @@ from test_corpus import record, refused
 from w2vc_exporter import ExportOptions, RejectedError, cli, export
 from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
-from w2vc_runtime.parity import Budget, Heard, Reference, verify
+from w2vc_runtime.parity import Budget, Expected, Heard, Reference, verify
 from w2vc_runtime.session import OnnxRuntimeSession
 
 SAMPLES = {"first.wav": 17011, "second.wav": 9001, "third.wav": 17011, "fourth.wav": 30001, "fifth.wav": 12007}
@@ -124,8 +124,8 @@ def test_choices_on_recordings_are_not_diluted_by_those_on_noise():
     wrong = logits.copy()
     wrong[[3, 30]] = wrong[[4, 31]]
     cases = [
-        Reference("noise", 1, 20.0, {"x": logits}, {"logits": (logits,)}),
-        Reference("call.wav", 1, 1.0, {"x": wrong[:50]}, {"logits": (logits[:50],)}, corpus="calls"),
+        Reference("noise", (logits,), 20.0, {"x": logits}, {"logits": (Expected.whole(logits),)}),
+        Reference("call.wav", (logits,), 1.0, {"x": wrong[:50]}, {"logits": (Expected.whole(logits[:50]),)}, "calls"),
     ]
     session = SimpleNamespace(run=lambda inputs: {"logits": inputs["x"][None]})
     verdict = verify(session, cases, Budget(9, 0.97, 0), "logits")

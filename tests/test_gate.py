@@ -109,4 +109,8 @@ def test_what_fails_is_set_aside_and_not_published(tmp_path, monkeypatch):
     with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs.*bundle\.rejected"):
         export(ExportOptions(tiny()[1], output=target))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
-    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {"model.onnx", "report.json"}
+    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {
+        "model.onnx",
+        "report.json",
+        "report.html",
+    }

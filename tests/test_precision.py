@@ -54,7 +54,8 @@ def test_every_precision_in_one_bundle(cell, tmp_path):
     assert {path.name for path in (tmp_path / "b").glob("*.onnx*")} == {
         file for graph in result.manifest.graphs for file in graph.files
     }
-    assert set(json.loads((tmp_path / "b" / "report.json").read_text())) == set(ALL.split(","))
+    assert set(json.loads((tmp_path / "b" / "report.json").read_text())["precisions"]) == set(ALL.split(","))
+    assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0
     assert Manifest.read(tmp_path / "b") == result.manifest
 
 
@@ -129,7 +130,7 @@ def test_a_budget_that_cannot_be_met_is_refused(tmp_path):
     with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs by"):
         export(options)
     assert [path.name for path in tmp_path.iterdir()] == ["b.rejected"]
-    assert {path.name for path in (tmp_path / "b.rejected").iterdir()} == {"model.onnx", "report.json"}
+    assert {path.name for path in (tmp_path / "b.rejected").iterdir()} == {"model.onnx", "report.json", "report.html"}
 
 
 def test_budgets_are_read():

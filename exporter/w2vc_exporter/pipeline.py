@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import platform
 import shutil
 import time
@@ -20,13 +19,15 @@ import w2vc_model
 from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_runtime import stored
 from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
 
-from . import bundle
+from . import bundle, report
 from .corpus import Corpus, read_corpus
+from .drift import Layers
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
@@ -35,7 +36,7 @@ from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import NOISE, REFERENCE, read_budget, references
+from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -44,12 +45,14 @@ TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 class ExportResult:
     """A published bundle.
 
-    verdicts: by precision. checkpoint_bytes: size of the weights it was made from. seconds: how long the export took.
+    verdicts: by precision. report: what ``report.json`` holds. checkpoint_bytes: size of the weights it was made from.
+    seconds: how long the export took.
     """
 
     bundle: Path
     manifest: Manifest
     verdicts: dict[str, Verdict]
+    report: dict[str, Any]
     checkpoint_bytes: int
     seconds: float
 
@@ -83,23 +86,30 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             release(graph_model)
         with progress.step("computing what PyTorch computes"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
-            judge = functools.partial(verify, chosen=model.chosen, decode=_decode(described.get("ctc")))
+            chosen, facts = model.chosen, _facts(model)
+            judge = functools.partial(verify, chosen=chosen, decode=_decode(described.get("ctc")))
             drop_weights(model)  # the graph's turn to need the memory
-        graphs, verdicts = [], {}
+        graphs, verdicts, drifts = [], {}, {}
+        layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
                 fitting = Fitting(scratch / "master.onnx", precision, budget, cases, judge, directory, scratch)
                 fitted = fitting.fit()
+                if precision != "fp32":
+                    drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
             verdicts[precision] = fitted.verdict
             kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
             graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept))
         shutil.rmtree(scratch)
-        _gate(verdicts, directory, options)
-        with progress.step("publishing"):
+        with progress.step("measuring and reporting"):
+            problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
                 files.append(adapter_file(source, options.target_lang))
-            bundle.copy_files(source, COPIED, directory)
+            if not problems:
+                bundle.copy_files(source, COPIED, directory)
+                noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
+                stored.write(directory / stored.FILE_NAME, noise, chosen)
             manifest = Manifest(
                 name=target.name,
                 head=options.task,
@@ -113,10 +123,13 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
+            certificate = report.write(directory, manifest, facts, verdicts, drifts)
+            if problems:
+                raise _rejected(problems, directory, target)
             (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
             bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
-    return ExportResult(target, manifest, verdicts, size, time.perf_counter() - start)
+    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
 
 
 def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
@@ -171,20 +184,21 @@ def _decode(rules: Ctc | None) -> Decode | None:
     return lambda logits: decoder.text(decoder.characters(logits))
 
 
-def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
-    """Write the report; move what missed its budget aside and raise `RejectedError`."""
-    (directory / "report.json").write_text(json.dumps(_verification(verdicts), indent=2) + "\n", encoding="utf-8")
-    problems = [f"{precision}, {problem}" for precision, verdict in verdicts.items() for problem in verdict.problems]
-    if problems:
-        rejected = bundle.set_aside(directory, options.target)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+def _facts(model: SpeechModel) -> report.Facts:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return report.Facts(model.config.num_hidden_layers, model.config.hidden_size, parameters)
+
+
+def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedError:
+    """Move what missed its budget aside; return the error that says so."""
+    rejected = bundle.set_aside(directory, target)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
 
 
 def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
     """The verdicts by precision as the manifest has them."""
-    against = {"reference": REFERENCE, "noise": NOISE}
-    return {precision: {**verdict.to_dict(), **against} for precision, verdict in verdicts.items()}
+    return {precision: {**verdict.to_dict(), "reference": REFERENCE} for precision, verdict in verdicts.items()}
 
 
 def _tools() -> dict[str, str]:

@@ -93,7 +93,7 @@ class Fitting:
         if self.precision in HALVES:
             paths.append(self._trial(keep))
         for each in paths:
-            verdict = self.judge(_session(each), self.cases, self.budget)
+            verdict = self.judge(cpu_session(each), self.cases, self.budget)
             if verdict.problems:
                 break
         return Fitted(files, verdict, counted, tuple(kept))
@@ -108,13 +108,16 @@ class Fitting:
             QuantizeMatMul(keep)(model)
         return model, {}
 
-    def _trial(self, keep: set[str]) -> Path:
+    def trial(self, keep: set[str]) -> ir.Model:
         """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
         model, _ = self._build(keep)
         if self.precision in HALVES:
             Unpack()(model)
+        return model
+
+    def _trial(self, keep: set[str]) -> Path:
         path = self.scratch / "trial.onnx"
-        ir.save(model, path, external_data="trial.onnx.data")
+        ir.save(self.trial(keep), path, external_data="trial.onnx.data")
         return path
 
     def _large(self) -> dict[str, float]:
@@ -133,7 +136,7 @@ class Fitting:
             probe.graph.outputs.extend(values[name] for name in names)
             path = self.scratch / "probe.onnx"
             ir.save(probe, path, external_data="probe.onnx.data")
-            session = _session(path)
+            session = cpu_session(path)
             for case in self.cases:
                 results = session.run(case.inputs)
                 for name in names:
@@ -161,7 +164,7 @@ class Fitting:
         costs = {}
         for layer, names in layers.items():
             trial = self._trial(base | (everything - set(names)))
-            costs[layer] = _cost(self.judge(_session(trial), few, self.budget), fitted.verdict)
+            costs[layer] = _cost(self.judge(cpu_session(trial), few, self.budget), fitted.verdict)
         order = sorted(costs, key=lambda layer: costs[layer], reverse=True)
         count = 1
         while fitted.verdict.problems:
@@ -197,7 +200,7 @@ def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
     )
 
 
-def _session(path: Path) -> OnnxRuntimeSession:
+def cpu_session(path: Path) -> OnnxRuntimeSession:
     """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
     settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES else {}

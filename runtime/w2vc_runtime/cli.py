@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import DONE, WRONG_INPUT, Parser, complain, guarded
+from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Manifest, Tensor
 from .model import load
 from .results import Result
 from .session import PROVIDERS
+from .verification import table, verify_bundle
 
 PROGRAM = "w2vc"
 LABELS_SHOWN = 12
@@ -107,6 +108,18 @@ def info(bundle: Path, as_json: bool) -> int:
     return DONE
 
 
+def verify(bundle: Path, provider: str, precision: str | None) -> int:
+    """Compare a bundle with what PyTorch computed, and print the outcome beside its certificate."""
+    outcomes = verify_bundle(bundle, provider, precision)
+    print(table(outcomes))
+    failed = False
+    for outcome in outcomes:
+        for problem in outcome.problems:
+            complain(PROGRAM, f"{bundle} failed: {outcome.precision}, {problem}")
+            failed = True
+    return REJECTED if failed else DONE
+
+
 def _shape(tensor: Tensor) -> str:
     return f"{tensor.name} [{', '.join(map(str, tensor.shape))}]"
 
@@ -136,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
     command.add_argument("--json", action="store_true", help="print the manifest")
     command.set_defaults(command=lambda arguments: info(arguments.bundle, arguments.json))
+
+    command = commands.add_parser("verify", help="prove again, here, that a bundle computes what PyTorch computed")
+    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
+    command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: all")
+    command.set_defaults(command=lambda arguments: verify(arguments.bundle, arguments.provider, arguments.precision))
     return parser
 
 

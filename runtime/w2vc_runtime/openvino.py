@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .errors import BundleError, InferenceError, MissingExtraError
+from .errors import BundleError, InferenceError, MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     from .session import Tensors
@@ -26,7 +26,7 @@ class OpenVinoSession:
     def __init__(self, path: Path, precision: str) -> None:
         openvino = _openvino()
         if precision not in PRECISIONS:
-            raise BundleError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+            raise OptionError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
         self._path = path
         self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
         self._version = openvino.__version__

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .cases import NOISE
 from .error_rate import ErrorRates, error_rates, normalised
 from .session import Session, Tensors
 
@@ -128,6 +129,13 @@ class Verdict:
         return self.heard.rise if self.heard else 0.0
 
     @property
+    def material(self) -> str:
+        """What the graph was judged on."""
+        if self.audio is None:
+            return f"{NOISE}, alone"
+        return f"{NOISE}, and {self.audio.clips} recordings in {self.audio.directory}"
+
+    @property
     def summary(self) -> str:
         """One line."""
         chosen = "" if self.same is None else f", {self.same:.2%} of the choices the same"
@@ -151,25 +159,59 @@ class Verdict:
             "summary": self.summary,
             "budget": asdict(self.budget),
             "problems": list(self.problems),
+            "material": self.material,
             "audio": self.audio and self.audio.to_dict(),
             "cases": [{**asdict(row), "difference": _rounded(row.difference)} for row in self.rows],
         }
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What PyTorch computes of one output for one clip, whole or at some of its frames.
+
+    values: float32 [rows, channels] at evenly spaced frames, or the whole of an output without frames. frames: how many
+    frames there are; None for an output without. largest: the largest |value| of all frames. best: index of the largest
+    channel of every frame; None where all frames are in ``values``.
+    """
+
+    values: Array
+    frames: int | None
+    largest: float
+    best: NDArray[np.int32] | None = None
+
+    @classmethod
+    def whole(cls, values: Array) -> Expected:
+        """All that PyTorch computed for a clip: [frames, channels], [channels] or []."""
+        return cls(values, len(values) if values.ndim == 2 else None, float(np.abs(values).max()))
+
+    def cut(self, rows: int) -> Expected:
+        """Of a whole, no more than that many frames, and the best channel of all of them."""
+        best = np.asarray(self.values.argmax(-1), dtype=np.int32) if self.values.ndim else None
+        values = self.values
+        if self.frames is not None and self.frames > rows:
+            values = values[spaced(rows, self.frames)]
+        return Expected(values, self.frames, self.largest, best)
+
+
+def spaced(rows: int, frames: int) -> NDArray[np.int64]:
+    """Indices of ``rows`` evenly spaced frames of a clip, the first and the last among them."""
+    return np.round(np.linspace(0, frames - 1, rows)).astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Reference:
     """What PyTorch computes for one case.
 
-    inputs: the graph's inputs. expected: for each output, the value of each clip, cut to the frames that mean
-    something; an output of the whole batch counts as one clip.
+    clips: float32 [samples] each. inputs: what the graph takes of them. expected: for each output, that of each clip,
+    cut to the frames that mean something; an output of the whole batch counts as one clip.
     corpus: name of the directory of the recordings; None for noise. text: what is said in a recording, where known.
     """
 
     case: str
-    batch: int
+    clips: tuple[Array, ...]
     seconds: float
     inputs: Tensors
-    expected: dict[str, tuple[Array, ...]]
+    expected: dict[str, tuple[Expected, ...]]
     corpus: str | None = None
     text: str | None = None
 
@@ -186,19 +228,17 @@ def verify(
     chosen: the output whose largest value, or nearest codevector, is a choice (`SpeechModel.chosen`).
     decode: for head ``ctc``, where the text of a case is known.
     """
-    scales = {
-        name: max(float(np.abs(value).max()) for case in cases for value in case.expected[name])
-        for name in cases[0].expected
-    }
+    # Noise and recordings each by their own largest values: noise is judged again where the recordings are not.
+    scales = {corpus: _scales(each for each in cases if each.corpus == corpus) for corpus in {c.corpus for c in cases}}
     rows, problems, texts = [], [], []
     for case in cases:
         outputs = session.run(case.inputs)
-        row = _compare(case, outputs, scales, chosen, budget)
+        row = _compare(case, outputs, scales[case.corpus], chosen, budget)
         rows.append(row)
         if decode is not None and case.text is not None:
             (expected,) = case.expected["logits"]
-            actual = decode(outputs["logits"][0, : len(expected)]) if np.isfinite(row.difference) else ""
-            texts.append((case.text, decode(expected), actual))
+            actual = decode(outputs["logits"][0, : expected.frames]) if np.isfinite(row.difference) else ""
+            texts.append((case.text, decode(expected.values), actual))
         if not np.isfinite(row.difference):
             problems.append(f"{row.case}: the graph gives NaN or a wrong number of frames")
         elif row.difference > budget.difference:
@@ -214,9 +254,18 @@ def verify(
     return replace(verdict, problems=tuple(problems))
 
 
+def _scales(cases: Iterable[Reference]) -> dict[str, float]:
+    """The largest |value| of each output."""
+    largest: dict[str, float] = {}
+    for case in cases:
+        for name, values in case.expected.items():
+            largest[name] = max(largest.get(name, 0.0), *(value.largest for value in values))
+    return largest
+
+
 def _audio(cases: Sequence[Reference], texts: Sequence[tuple[str, str, str]]) -> Audio | None:
     """texts: what is said in each recording, what PyTorch hears and what the graph hears."""
-    clips = [case for case in cases if case.corpus is not None and case.batch == 1]
+    clips = [case for case in cases if case.corpus is not None and len(case.clips) == 1]
     if not clips:
         return None
     rates = None
@@ -238,16 +287,22 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
     difference, choices, same = 0.0, 0, 0
     changed: set[int] = set()
     for name, expected in case.expected.items():
-        actual = outputs[name] if outputs[name].ndim else outputs[name][None]
-        for index, (row, wanted) in enumerate(zip(actual, expected, strict=True)):
-            got = row[: len(wanted)] if wanted.ndim == 2 else row
-            if got.shape != wanted.shape or not np.isfinite(got).all():
+        actual = np.atleast_1d(outputs.get(name, np.nan))
+        if len(actual) != len(expected):
+            difference = float("inf")
+            continue
+        for index, (row, wanted) in enumerate(zip(actual, expected)):
+            got = row if wanted.frames is None or not row.ndim else row[: wanted.frames]
+            shape = wanted.values.shape if wanted.frames is None else (wanted.frames, *wanted.values.shape[1:])
+            if got.shape != shape or not np.isfinite(got).all():
                 difference = float("inf")
                 continue
-            errors = np.abs(got - wanted) / scales[name]
+            rows = got if wanted.frames is None else got[spaced(len(wanted.values), wanted.frames)]
+            errors = np.abs(rows - wanted.values) / scales[name]
             if name == chosen:
                 if name == "logits":
-                    equal = np.atleast_1d(got.argmax(-1) == wanted.argmax(-1))
+                    best = wanted.values.argmax(-1) if wanted.best is None else wanted.best
+                    equal = np.atleast_1d(got.argmax(-1) == best)
                 else:  # a frame with another codevector is another choice, and no small difference
                     equal = errors.max(-1) <= budget.difference
                     errors = errors[equal]
@@ -258,4 +313,4 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
                 continue  # it follows from the choices
             difference = max(difference, float(errors.max(initial=0.0)))
     recorded = case.corpus is not None
-    return Row(case.case, case.batch, round(case.seconds, 4), difference, choices, same, recorded)
+    return Row(case.case, len(case.clips), round(case.seconds, 4), difference, choices, same, recorded)

@@ -82,7 +82,7 @@ def _auto(path: Path, precision: str) -> Session:
     if platform.machine() in ("x86_64", "AMD64"):
         try:
             return OpenVinoSession(path, precision)
-        except (MissingExtraError, BundleError):
+        except (MissingExtraError, OptionError, BundleError):
             pass  # not installed, or not a graph for it
     return _cpu(path, precision)
 
