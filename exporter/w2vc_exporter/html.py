@@ -303,4 +303,4 @@ def _milliseconds(value: float) -> str:
 
 
 def _ratio(ratio: float | None, precision: str) -> str:
-    return "" if ratio is None or precision == "fp32" else f"  {ratio}×"
+    return "" if ratio is None or precision == "fp32" else f" ({ratio}×)"

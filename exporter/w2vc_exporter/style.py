@@ -33,7 +33,7 @@ p { margin: 0 0 12px; }
 .card dl { grid-template-columns: 1fr auto; margin-top: 10px; gap: 2px 10px; }
 .card dd { text-align: right; }
 section { padding: 20px 22px; margin-bottom: 14px; }
-dl { display: grid; grid-template-columns: minmax(110px, max-content) 1fr; gap: 4px 20px; margin: 10px 0 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; margin: 10px 0 0; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 22px 36px; }
@@ -58,7 +58,8 @@ svg circle, svg .bar, svg text.label { fill: var(--tone); }
 .wide { overflow-x: auto; margin: 10px 0 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 14px 6px 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 500; color: var(--soft); font-size: 13px; vertical-align: bottom; }
+th { font-weight: 500; color: var(--soft); font-size: 13px; vertical-align: bottom;
+  white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 tr:last-child td { border-bottom: 0; }
 td:first-child.name { font-weight: 600; }
@@ -80,6 +81,7 @@ footer { color: var(--soft); font-size: 13px; margin-top: 22px; }
   --pass: #14703f; --pass-back: #ffffff; --fail: #b3261e; --fail-back: #ffffff; --fp32: #566170; --fp16: #0a66c2;
   --bf16: #7a4fc9; --int8: #b35309; color-scheme: light; }
   body { font-size: 11px; } main { max-width: none; padding: 0; } figure, tr, .card { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .plots { grid-template-columns: 1fr 1fr; } figure { max-width: 320px; }
+  h2, h3 { break-after: avoid; } .plots { grid-template-columns: 1fr 1fr; }
+  .cards { grid-template-columns: repeat(4, 1fr); } figure { max-width: 320px; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } .wide { overflow: visible; } }
 """
