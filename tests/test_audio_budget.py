@@ -14,8 +14,10 @@ from oracle import tiny
 from test_corpus import record, refused
 
 from w2vc_exporter import ExportOptions, RejectedError, cli, export
+from w2vc_runtime import cli as run_cli
 from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
+from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.parity import Budget, Expected, Heard, Reference, verify
 from w2vc_runtime.session import OnnxRuntimeSession
 
@@ -63,14 +65,19 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
     (stored,) = result.manifest.verification.values()
     seconds = round(sum(SAMPLES.values()) / 16000, 2)
     assert stored["audio"] == {"directory": "calls", "clips": 5, "seconds": seconds}
-    assert "12 cases of noise, 6 of recordings in calls" in stored["summary"]
-    assert str(corpus) not in (tmp_path / "b" / "manifest.json").read_text()
+    assert stored["material"] == "noise shaped like speech, seed 0, and 5 recordings in calls"
+    assert f"{len(stored['cases']) - 6} cases of noise, 6 of recordings in calls" in stored["summary"]
+    for file in ("manifest.json", "report.json", "report.html"):
+        assert str(corpus) not in (tmp_path / "b" / file).read_text()
+    assert "fourth.wav" in (tmp_path / "b" / "report.html").read_text()
+    assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0  # on the noise, which it holds
 
 
 def test_noise_alone_is_said_to_be(digits):
-    stored = json.loads((digits["fp16"] / "report.json").read_text())["fp16"]
+    stored = Manifest.read(digits["fp16"]).verification["fp16"]
     assert stored["audio"] is None
-    assert "12 cases of noise alone" in stored["summary"]
+    assert stored["material"] == "noise shaped like speech, seed 0, alone"
+    assert f"{len(stored['cases'])} cases of noise alone" in stored["summary"]
 
 
 @pytest.mark.parametrize(
@@ -109,10 +116,10 @@ def test_what_is_wrong_on_recordings_alone_is_rejected(corpus, spoken, tmp_path,
     assert "w2vc-export: not published: fp32, the word error rate on the recordings is" in shown.err
     assert "points above PyTorch's, 0.1 are allowed" in shown.err
     assert [path.name for path in tmp_path.iterdir()] == ["b.rejected"]
-    report = json.loads((tmp_path / "b.rejected" / "report.json").read_text())["fp32"]
+    report = json.loads((tmp_path / "b.rejected" / "report.json").read_text())["precisions"]["fp32"]
     assert not report["passed"]
-    assert report["audio"]["reference"] == {"wer": 0.0, "cer": 0.0}
-    assert report["audio"]["wer"] > 0.01
+    assert report["audio"]["reference_error_percent"] == 0.0
+    assert report["audio"]["error_percent"] > 1
 
     with pytest.raises(RejectedError, match=r"not published: fp32, second.wav: differs by"):
         export(ExportOptions(tiny()[1], audio=corpus, output=tmp_path / "b"))

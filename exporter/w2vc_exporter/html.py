@@ -62,7 +62,8 @@ def _verdicts(report: Report) -> str:
         items.append((f"{_chip(precision)}{precision}", f"{_state(each['passed'])}: {_prose(each['statement'])}{more}"))
     against = report["verified_against"]
     body = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in items)
-    lead = f"Compared with {against['reference']}, on {against['material']}. A difference is relative to the largest value."
+    compared = f"Compared with {against['reference']}, on {against['material']}."
+    lead = f"{compared} A difference is relative to the largest value."
     return _section("Verdict", lead, f"<dl>{body}</dl>")
 
 
@@ -109,7 +110,8 @@ def _parity(report: Report) -> str:
     table = _table(["case", *precisions], rows)
     lead = (
         "Largest difference from PyTorch in each case, on a logarithmic axis: single clips below, at and above the "
-        "traced length, batches with and without padding, and clips of other loudness; of recordings, those that differ the most."
+        "traced length, batches with and without padding, and clips of other loudness; of recordings, those that "
+        "differ the most."
     )
     return _section("Parity", lead, f"{_figures(figures)}<details><summary>As a table</summary>{table}</details>")
 
