@@ -14,6 +14,7 @@ from oracle import tiny
 from test_corpus import record, refused
 
 from w2vc_exporter import ExportOptions, RejectedError, cli, export
+from w2vc_exporter.precision import Fitting
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
@@ -180,6 +181,31 @@ def test_error_rates_of_the_demo_recordings(tmp_path):
 def test_a_rise_as_large_as_allowed_is_allowed():
     heard = Heard(1000, ErrorRates(0.011, 0.0), ErrorRates(0.013, 0.0))
     assert heard.rise == 0.2
+
+
+def test_recordings_to_calibrate_on_reach_the_fitting(corpus, tmp_path, monkeypatch):
+    seen = {}
+
+    class Stopped(Exception):
+        pass
+
+    def fit(fitting):
+        seen["lengths"] = [each["input_values"].shape for each in fitting.calibration]
+        raise Stopped
+
+    monkeypatch.setattr(Fitting, "fit", fit)
+    with pytest.raises(Stopped):
+        export(ExportOptions(tiny()[1], precision="int8", calibrate=corpus, output=tmp_path / "b"))
+    assert seen["lengths"] == [(1, SAMPLES[name]) for name in sorted(SAMPLES)]
+
+
+def test_recordings_to_calibrate_on_are_refused(corpus, tmp_path, capsys):
+    base = [tiny()[1], "--head", "ctc", "-o", tmp_path / "out"]
+    line = refused(capsys, *base, "--precision", "fp32,fp16", "--calibrate", corpus)
+    assert line == "w2vc-export: recordings to calibrate on are for precision int8, and fp32,fp16 is asked for\n"
+    line = refused(capsys, *base, "--precision", "fp32,int8", "--calibrate", tmp_path / "gone")
+    assert "gone is not a directory; expected one of recordings" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_budgets_and_heads_at_odds_with_the_recordings(corpus, spoken, tmp_path, capsys):

@@ -68,6 +68,12 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         "or in metadata.csv",
     )  # fmt: skip
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="recordings to measure the ranges of int8 on; transcripts are passed over",
+    )
+    parser.add_argument(
         "--hidden-states", type=_layers, default=(), metavar="LAYERS",
         help="head base: hidden states to give besides the last, such as 0,6,12 or all",
     )  # fmt: skip

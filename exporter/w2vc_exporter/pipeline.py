@@ -20,10 +20,12 @@ from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime import stored
+from w2vc_runtime.cases import make
 from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
+from w2vc_runtime.session import Tensors
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus
@@ -78,6 +80,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
             corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
+            calibration = _calibration(options, features, described["frames"], described["shortest"], model)
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step("tracing"):
@@ -93,7 +96,9 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
-                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, judge, directory, scratch)
+                fitting = Fitting(
+                    scratch / "master.onnx", precision, budget, cases, calibration, judge, directory, scratch
+                )
                 fitted = fitting.fit()
                 if precision != "fp32":
                     drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
@@ -174,6 +179,17 @@ def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -
             f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
         )
     return corpus
+
+
+def _calibration(
+    options: ExportOptions, features: Recipe, frames: dict[str, Frames], shortest: int, model: SpeechModel
+) -> list[Tensors]:
+    """What the graph takes of each recording to calibrate on."""
+    if options.calibrate is None:
+        return []
+    clips = read_corpus(options.calibrate, features.sampling_rate, shortest, transcripts=False).clips
+    names = list(model.inputs)
+    return [make(clip.name, (clip.samples,), features, frames, options.padding, names).inputs for clip in clips]
 
 
 def _decode(rules: Ctc | None) -> Decode | None:

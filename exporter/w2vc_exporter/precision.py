@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from w2vc_runtime.parity import Budget, Reference, Verdict
-from w2vc_runtime.session import OnnxRuntimeSession, Session
+from w2vc_runtime.session import OnnxRuntimeSession, Session, Tensors
 
 from . import bundle
 from .passes.quantize_matmul import QuantizeMatMul
@@ -50,6 +50,7 @@ class Fitting:
     """Builds one precision of a graph and judges it.
 
     master: path of the fp32 graph with its types. judge: compares a graph with the cases (`verify`).
+    calibration: inputs that ranges are measured on; empty for those of the cases.
     directory: where the graph goes. scratch: for what is not published.
     """
 
@@ -59,12 +60,14 @@ class Fitting:
         precision: str,
         budget: Budget,
         cases: Sequence[Reference],
+        calibration: Sequence[Tensors],
         judge: Judge,
         directory: Path,
         scratch: Path,
     ) -> None:
         self.master, self.precision, self.budget = master, precision, budget
         self.cases, self.judge = cases, judge
+        self.calibration = calibration or [case.inputs for case in cases]
         self.directory, self.scratch = directory, scratch
 
     def fit(self) -> Fitted:
