@@ -21,6 +21,7 @@ from w2vc_exporter import ExportOptions, export
 
 ROOT = Path(__file__).parents[1]
 DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
+DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +35,7 @@ def brief_measurements() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def fsdd() -> Path:
     """The Free Spoken Digit Dataset, where this machine has it."""
-    folder = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data")) / "fsdd"
+    folder = DATA / "fsdd"
     if not folder.is_dir():
         pytest.skip(f"no Free Spoken Digit Dataset in {folder}; set W2VC_DATA to the folder that holds fsdd/")
     return folder

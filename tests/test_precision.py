@@ -19,12 +19,11 @@ from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.trace import trace
-from w2vc_exporter.verify import changed
+from w2vc_exporter.verify import read_budget
 from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.parity import BUDGETS, Budget
 from w2vc_runtime.session import open_session
 
 ALL = "fp32,fp16,bf16,int8"
@@ -135,17 +134,30 @@ def test_a_budget_that_cannot_be_met_is_refused(tmp_path):
 
 
 def test_budgets_are_read():
-    assert changed(BUDGETS["fp16"], "tokens=99.5%") == Budget(2e-2, 0.995)
-    assert changed(BUDGETS["fp16"], "difference=1e-3, tokens=0.5") == Budget(1e-3, 0.5)
+    assert read_budget("tokens=99.5%") == {"choices": 0.995}
+    assert read_budget("difference=1e-3, tokens=0.5") == {"difference": 1e-3, "choices": 0.5}
+    for text in ("wer=+0.2", "wer=0.2", "wer=0.2%", " wer = +0.2% "):
+        assert read_budget(text) == {"wer": 0.2}
+    assert read_budget("tokens=99.9%,wer=+5") == {"choices": 0.999, "wer": 5}
 
 
 @pytest.mark.parametrize(
-    "budget", ["tokens", "tokens=all", "tokens=120%", "speed=1", "difference=-1", "", "tokens=99%;"]
+    "budget",
+    [
+        "tokens",
+        "tokens=all",
+        "tokens=120%",
+        "speed=1",
+        "difference=-1",
+        "",
+        "tokens=99%;",
+        "wer=-0.1",
+        "wer=nan",
+        "wer=",
+    ],
 )
 def test_budgets_that_cannot_be_read(budget, tmp_path):
-    if not budget:
-        return
-    with pytest.raises(ExportError, match="cannot be read; expected tokens=PERCENT%"):
+    with pytest.raises(ExportError, match=r"cannot be read; expected tokens=PERCENT% .*, wer=\+POINTS"):
         export(ExportOptions(tiny()[1], budget=budget, output=tmp_path / "b"))
     assert list(tmp_path.iterdir()) == []
 

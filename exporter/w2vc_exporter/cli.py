@@ -66,7 +66,18 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
             f"--{name}", dest="precision", action="store_const", const=name, help=f"short for --precision {name}"
         )
     parser.add_argument(
-        "--budget", metavar="B", help="what the precision may cost, such as tokens=99.9%%,difference=1e-3"
+        "--budget", metavar="B", help="what the precision may cost, such as tokens=99.9%%,wer=+0.2,difference=1e-3"
+    )
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR",
+        help="recordings to judge on beside noise; for word error rates with transcripts, as NAME.txt beside NAME.wav "
+        "or in metadata.csv",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="recordings to measure the ranges of int8 on; transcripts are passed over",
     )
     parser.add_argument(
         "--hidden-states", type=_layers, default=(), metavar="LAYERS",

@@ -13,6 +13,7 @@ from .style import STYLE
 
 Report = Mapping[str, Any]
 DASH = "–"
+RECORDINGS_SHOWN = 10
 
 
 def render(report: Report) -> str:
@@ -61,9 +62,8 @@ def _verdicts(report: Report) -> str:
         items.append((f"{_chip(precision)}{precision}", f"{_state(each['passed'])}: {_prose(each['statement'])}{more}"))
     against = report["verified_against"]
     body = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in items)
-    lead = (
-        f"Compared with {against['reference']}, on {against['audio']}. A difference is relative to the largest value."
-    )
+    compared = f"Compared with {against['reference']}, on {against['material']}."
+    lead = f"{compared} A difference is relative to the largest value."
     return _section("Verdict", lead, f"<dl>{body}</dl>")
 
 
@@ -92,22 +92,41 @@ def _model(report: Report) -> str:
 def _parity(report: Report) -> str:
     precisions = report["precisions"]
     values = [case["difference"] for each in precisions.values() for case in each["cases"] if case["difference"]]
+    indices = _shown(precisions)
     decades = plots.decades_of([*values, *(each["budget"]["difference"] for each in precisions.values())])
     figures = [
-        (precision, plots.parity(precision, each["cases"], each["budget"]["difference"], decades))
+        (
+            precision,
+            plots.parity(precision, [each["cases"][index] for index in indices], each["budget"]["difference"], decades),
+        )
         for precision, each in precisions.items()
     ]
     names = [case["case"] for case in next(iter(precisions.values()))["cases"]]
     rows = [
         [escape(name), *(difference(each["cases"][index]["difference"]) for each in precisions.values())]
         for index, name in enumerate(names)
+        if index in indices
     ]
     table = _table(["case", *precisions], rows)
     lead = (
         "Largest difference from PyTorch in each case, on a logarithmic axis: single clips below, at and above the "
-        "traced length, batches with and without padding, and clips of other loudness."
+        "traced length, batches with and without padding, and clips of other loudness; of recordings, those that "
+        "differ the most."
     )
     return _section("Parity", lead, f"{_figures(figures)}<details><summary>As a table</summary>{table}</details>")
+
+
+def _shown(precisions: Mapping[str, Any]) -> list[int]:
+    """Indices of the cases of noise, and of as many recordings as a page can show."""
+    cases = next(iter(precisions.values()))["cases"]
+
+    def size(index: int) -> float:
+        differences = [each["cases"][index]["difference"] for each in precisions.values()]
+        return float("inf") if None in differences else max(differences)
+
+    recorded = sorted((index for index, case in enumerate(cases) if case["recorded"]), key=size, reverse=True)
+    hidden = {*recorded[RECORDINGS_SHOWN:]}
+    return [index for index in range(len(cases)) if index not in hidden]
 
 
 def _choices(report: Report) -> str:

@@ -47,8 +47,10 @@ class ExportOptions:
     provider: what will run it, ``cpu``, ``cuda``, ``tensorrt`` or ``openvino``: the graph takes the form that it
     computes fastest, and ``int8`` the kind that it has kernels for. By default a form that is good everywhere, and the
     ``int8`` of ONNX Runtime on CPUs.
-    budget: what a precision may cost, such as ``tokens=99.9%,difference=1e-3``; by default what is usual for it. A
-    graph that misses it keeps ever more of itself in fp32.
+    budget: what a precision may cost, such as ``tokens=99.9%,wer=+0.2,difference=1e-3``; by default what is usual for
+    it. A graph that misses it keeps ever more of itself in fp32.
+    audio: directory of recordings, with or without transcripts (see ``corpus``), to judge on beside noise.
+    calibrate: directory of recordings to measure the ranges of int8 on; None takes what the graph is judged on.
     target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
@@ -62,6 +64,8 @@ class ExportOptions:
     precision: str = "fp32"
     provider: str | None = None
     budget: str | None = None
+    audio: str | Path | None = None
+    calibrate: str | Path | None = None
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
     target_lang: str | None = None
@@ -82,6 +86,8 @@ class ExportOptions:
             raise ExportError("provider 'cpu' cannot compute in bf16; take 'openvino', or another precision")
         if len(set(self.precisions)) < len(self.precisions):
             raise ExportError(f"a precision is named twice in {self.precision!r}")
+        if self.calibrate is not None and "int8" not in self.precisions:
+            raise ExportError(f"recordings to calibrate on are for precision int8, and {self.precision} is asked for")
         if self.hidden_states and self.task != "base":
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
         if self.target_lang is not None and self.task != "ctc":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import shutil
 import time
@@ -19,12 +20,15 @@ from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime import stored
-from w2vc_runtime.cases import AUDIO
+from w2vc_runtime.cases import make
+from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
-from w2vc_runtime.parity import BUDGETS, Verdict
+from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
+from w2vc_runtime.session import Tensors
 
 from . import bundle, report
+from .corpus import Corpus, read_corpus
 from .drift import Layers
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
@@ -35,7 +39,7 @@ from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import REFERENCE, changed, references
+from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -66,7 +70,8 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    budgets = {p: changed(BUDGETS[p], options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    limits = read_budget(options.budget) if options.budget is not None else {}
+    budgets = {precision: dataclasses.replace(BUDGETS[precision], **limits) for precision in options.precisions}
     profile = PROFILES[options.provider]
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
@@ -76,6 +81,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
+            corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
+            calibration = _calibration(options, features, described["frames"], described["shortest"], model)
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step("tracing"):
@@ -83,16 +90,16 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             ir.save(graph_model, scratch / "master.onnx", external_data="master.onnx.data")
             release(graph_model)
         with progress.step("computing what PyTorch computes"):
-            cases = references(model, features, described["frames"], described["shortest"], options.padding)
-            chosen = model.chosen
-            facts = _facts(model)
+            cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
+            chosen, facts = model.chosen, _facts(model)
+            judge = functools.partial(verify, chosen=chosen, decode=_decode(described.get("ctc")))
             drop_weights(model)  # the graph's turn to need the memory
         graphs, verdicts, drifts = [], {}, {}
         layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
                 fitting = Fitting(
-                    scratch / "master.onnx", precision, budget, profile, cases, (), chosen, directory, scratch
+                    scratch / "master.onnx", precision, budget, profile, cases, calibration, judge, directory, scratch
                 )
                 fitted = fitting.fit()
                 if precision != "fp32":
@@ -109,7 +116,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 files.append(adapter_file(source, options.target_lang))
             if not problems:
                 bundle.copy_files(source, COPIED, directory)
-                stored.write(directory / stored.FILE_NAME, cases, chosen)
+                noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
+                stored.write(directory / stored.FILE_NAME, noise, chosen)
             manifest = Manifest(
                 name=target.name,
                 head=options.task,
@@ -159,6 +167,42 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
     return described
 
 
+def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -> Corpus | None:
+    """The recordings to judge on. rated: whether the budget names the word error rate."""
+    corpus = None if options.audio is None else read_corpus(options.audio, rate, shortest)
+    transcribed = corpus is not None and corpus.transcribed
+    if transcribed and options.task != "ctc":
+        raise ExportError(
+            f"{options.audio} has transcripts, and head {options.task!r} gives no text; "
+            "take head 'ctc', or a directory without transcripts"
+        )
+    if rated and not transcribed:
+        fault = "there is no --audio DIR" if options.audio is None else f"{options.audio} has none"
+        raise ExportError(
+            f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
+        )
+    return corpus
+
+
+def _calibration(
+    options: ExportOptions, features: Recipe, frames: dict[str, Frames], shortest: int, model: SpeechModel
+) -> list[Tensors]:
+    """What the graph takes of each recording to calibrate on."""
+    if options.calibrate is None:
+        return []
+    clips = read_corpus(options.calibrate, features.sampling_rate, shortest, transcripts=False).clips
+    names = list(model.inputs)
+    return [make(clip.name, (clip.samples,), features, frames, options.padding, names).inputs for clip in clips]
+
+
+def _decode(rules: Ctc | None) -> Decode | None:
+    """From logits to text, as the runtime has it."""
+    if rules is None:
+        return None
+    decoder = GreedyDecoder(rules)
+    return lambda logits: decoder.text(decoder.characters(logits))
+
+
 def _facts(model: SpeechModel) -> report.Facts:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return report.Facts(model.config.num_hidden_layers, model.config.hidden_size, parameters)
@@ -173,8 +217,7 @@ def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedErr
 
 def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
     """The verdicts by precision as the manifest has them."""
-    against = {"reference": REFERENCE, "audio": AUDIO}
-    return {precision: {**verdict.to_dict(), **against} for precision, verdict in verdicts.items()}
+    return {precision: {**verdict.to_dict(), "reference": REFERENCE} for precision, verdict in verdicts.items()}
 
 
 def _tools() -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 WIDTH = 360
 ROW = 19
 LEFT, RIGHT = 146, 10
+LONGEST = 24
 SMALLEST = 1e-8
 
 
@@ -37,7 +38,7 @@ def parity(precision: str, cases: Sequence[Mapping[str, Any]], budget: float, de
         for case in (case for case in cases if case["group"] == group):
             value = case["difference"]
             at = WIDTH - RIGHT - 4 if value is None else x(value)
-            parts.append(_text(LEFT - 12, y + 10, case["case"], "", "end"))
+            parts.append(_text(LEFT - 12, y + 10, _short(case["case"]), "", "end"))
             parts.append(f'<line class="row" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y + 6}" y2="{y + 6}"/>')
             parts.append(f'<circle class="{precision}" cx="{at:.1f}" cy="{y + 6}" r="4"/>')
             right = at < WIDTH - 70 and not at < limit < at + 58
@@ -133,6 +134,11 @@ def _decades(decades: tuple[int, int], x: Any, top: float, bottom: float) -> lis
         if (high - exponent) % 2 == 0:
             parts.append(_power(at, bottom + 14, exponent, "middle"))
     return parts
+
+
+def _short(name: str) -> str:
+    """The end of a long name: that of a file says more than its beginning."""
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
 
 
 def _few(count: int) -> list[int]:

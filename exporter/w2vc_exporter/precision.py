@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_runtime.parity import Budget, Reference, Verdict, verify
+from w2vc_runtime.parity import Budget, Reference, Verdict
 from w2vc_runtime.session import Session, Tensors, open_session
 
 from . import bundle
@@ -30,6 +30,7 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 # Values past a quarter of the range are kept too: the next clip may be louder than those that were measured.
 MARGIN = 4.0
 SHORT_SECONDS = 3.5
+Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
 LAYER = re.compile(r"\.encoder\.layers\.(\d+)\.")
 
 
@@ -54,8 +55,9 @@ class Fitted:
 class Fitting:
     """Builds one precision of a graph and judges it.
 
-    master: path of the fp32 graph with its types. profile: what it is written for. calibration: inputs that scales are
-    measured on; empty for those of the cases. directory: where the graph goes. scratch: for what is not published.
+    master: path of the fp32 graph with its types. profile: what it is written for. judge: compares a graph with the
+    cases (`verify`). calibration: inputs that scales are measured on; empty for those of the cases.
+    directory: where the graph goes. scratch: for what is not published.
     """
 
     def __init__(
@@ -66,12 +68,12 @@ class Fitting:
         profile: Profile,
         cases: Sequence[Reference],
         calibration: Sequence[Tensors],
-        chosen: str | None,
+        judge: Judge,
         directory: Path,
         scratch: Path,
     ) -> None:
         self.master, self.precision, self.budget, self.profile = master, precision, budget, profile
-        self.cases, self.chosen = cases, chosen
+        self.cases, self.judge = cases, judge
         self.calibration = calibration or [case.inputs for case in cases]
         self.directory, self.scratch = directory, scratch
 
@@ -97,7 +99,7 @@ class Fitting:
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
         for session in self._sessions(path, keep):
-            verdict = verify(session, self.cases, self.budget, self.chosen)
+            verdict = self.judge(session, self.cases, self.budget)
             if verdict.problems:
                 break
         return Fitted(files, verdict, counted, tuple(kept))
@@ -176,10 +178,12 @@ class Fitting:
             return fitted
         everything = {name for names in layers.values() for name in names}
         base = {name for each in kept for name in each.nodes}
+        few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
         costs = {}
         for layer, names in layers.items():
-            costs[layer] = self._cost(base | (everything - set(names)))
-        order = sorted(costs, key=lambda layer: -costs[layer])
+            trial = self._trial(base | (everything - set(names)))
+            costs[layer] = _cost(self.judge(cpu_session(trial), few, self.budget), fitted.verdict)
+        order = sorted(costs, key=lambda layer: costs[layer], reverse=True)
         count = 1
         while fitted.verdict.problems:
             chosen = sorted(order[:count])
@@ -190,11 +194,6 @@ class Fitting:
                 break
             count = min(2 * count, len(order))
         return fitted
-
-    def _cost(self, keep: set[str]) -> float:
-        """Worst difference with some nodes in fp32, on short cases."""
-        few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
-        return verify(cpu_session(self._trial(keep)), few, self.budget, self.chosen).difference
 
     def _layers(self) -> dict[int, list[str]]:
         """Names of the float nodes of each layer, by the weights that they follow; -1: what is in front of them."""
@@ -208,6 +207,15 @@ class Fitting:
             if node.name:
                 layers.setdefault(current, []).append(node.name)
         return layers
+
+
+def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
+    """What one layer costs: most of all in what the whole graph costs too much."""
+    return (
+        part.rise if whole.rise > whole.budget.wer else 0.0,
+        part.changed if whole.changed > 1 - whole.budget.choices else 0.0,
+        part.difference,
+    )
 
 
 def _layer_name(layer: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from w2vc_runtime.cases import CASES, GAINS
 from w2vc_runtime.manifest import Manifest, digest
-from w2vc_runtime.parity import Verdict
+from w2vc_runtime.parity import Audio, Verdict
 from w2vc_runtime.verification import REPORT
 
 from .html import render
@@ -38,12 +38,10 @@ def write(
     facts: Facts,
     verdicts: Mapping[str, Verdict],
     drifts: Mapping[str, list[dict[str, Any]]],
-    audio: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Measure the graphs in a directory; write the report and its page beside them, and return the report.
 
-    drifts: by precision, see `drift.drift`. audio: by precision, what recordings gave: ``clips``, ``seconds``,
-    ``words``, ``reference_error_percent`` and ``error_percent`` (word error rates).
+    drifts: by precision, see `drift.drift`.
     """
     passed = not any(verdict.problems for verdict in verdicts.values())
     precisions = {
@@ -54,7 +52,7 @@ def write(
             "layers": drifts.get(graph.precision, []),
             "kept_fp32": graph.kept_fp32,
             "kept": [{"nodes": list(each["nodes"]), "reason": each["reason"]} for each in graph.kept],
-            "audio": (audio or {}).get(graph.precision),
+            "audio": _audio(verdicts[graph.precision].audio),
         }
         for graph in manifest.graphs
     }
@@ -68,7 +66,7 @@ def write(
         "manifest": manifest.sha256 if passed else None,
         "model": _model(manifest, facts),
         "precisions": precisions,
-        "verified_against": {key: next(iter(manifest.verification.values()))[key] for key in ("reference", "audio")},
+        "verified_against": {key: next(iter(manifest.verification.values()))[key] for key in ("reference", "material")},
         "tools": manifest.tools,
         "source": manifest.source,
         "files": {name: {"sha256": entry.sha256, "bytes": entry.size} for name, entry in manifest.files.items()},
@@ -116,7 +114,22 @@ def _worst(cases: Sequence[Mapping[str, Any]]) -> float | None:
     return None if None in differences else max(differences)
 
 
+def _audio(audio: Audio | None) -> dict[str, Any] | None:
+    """Word error rates; None without transcripts."""
+    if audio is None or audio.heard is None:
+        return None
+    return {
+        "clips": audio.clips,
+        "seconds": round(audio.seconds, 1),
+        "words": audio.heard.words,
+        "reference_error_percent": round(100 * audio.heard.reference.wer, 2),
+        "error_percent": round(100 * audio.heard.graph.wer, 2),
+    }
+
+
 def _group(case: Mapping[str, Any]) -> str:
+    if case["recorded"]:
+        return "recording"
     if case["case"] in GAINS:
         return "loudness"
     return "batch" if len(CASES[case["case"]]) > 1 else "length"

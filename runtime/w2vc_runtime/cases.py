@@ -15,7 +15,7 @@ from .session import Tensors
 
 Array = NDArray[np.float32]
 
-AUDIO = "noise shaped like speech, seed 0"
+NOISE = "noise shaped like speech, seed 0"
 # Seconds of each clip of each batch; most graphs are traced at one second. 0 stands for the shortest clip there is, and
 # what is shorter than it becomes as long.
 CASES: dict[str, tuple[float, ...]] = {
@@ -51,14 +51,27 @@ def cases(features: Recipe, frames: dict[str, Frames], shortest: int, padding: s
 
     frames: of each time axis. shortest: the fewest samples that the model answers for. names: of the graph's inputs.
     """
-    result = []
-    for name, clips in _batches(features.sampling_rate, shortest):
-        inputs = features(clips, padding)
-        if "mask_time_indices" in names:
-            counts = [frames["frames"].count(len(clip)) for clip in clips]
-            inputs["mask_time_indices"] = time_masks(counts, masked=name in CASES)
-        result.append(Case(name, clips, inputs))
-    return result
+    return [
+        make(name, clips, features, frames, padding, names, masked=name in CASES)
+        for name, clips in _batches(features.sampling_rate, shortest)
+    ]
+
+
+def make(
+    name: str,
+    clips: tuple[Array, ...],
+    features: Recipe,
+    frames: dict[str, Frames],
+    padding: str,
+    names: Sequence[str],
+    masked: bool = True,
+) -> Case:
+    """A case of some clips; see `cases`. masked: for head ``pretraining``, whether there are frames to guess."""
+    inputs = features(clips, padding)
+    if "mask_time_indices" in names:
+        counts = [frames["frames"].count(len(clip)) for clip in clips]
+        inputs["mask_time_indices"] = time_masks(counts, masked)
+    return Case(name, clips, inputs)
 
 
 def digest(clips: Iterable[Array]) -> bytes:

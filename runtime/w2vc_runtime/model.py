@@ -43,13 +43,7 @@ class Model:
 
         A silent recording has an answer, and a warning.
         """
-        samples = read_audio(source, self.manifest.features.sampling_rate)
-        shortest = self.manifest.shortest
-        if len(samples) < shortest:
-            milliseconds = 1000 * shortest / self.manifest.features.sampling_rate
-            raise AudioError(
-                f"{name_of(source)} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed"
-            )
+        samples = read_audio(source, self.manifest.features.sampling_rate, self.manifest.shortest)
         if not samples.any():
             warnings.warn(f"{name_of(source)} is silent: every sample is zero", stacklevel=2)
         return samples

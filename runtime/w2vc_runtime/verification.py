@@ -50,7 +50,7 @@ class Outcome:
 
     def row(self) -> tuple[str, ...]:
         """Its cells under `HEADER`."""
-        cases = self.certified["cases"]
+        cases = [case for case in self.certified["cases"] if not case["recorded"]]  # which the bundle does not hold
         choices = sum(case["choices"] for case in cases)
         certified = _share(sum(case["same"] for case in cases) / choices if choices else None)
         worst = f"{max(case['difference'] for case in cases):.1e}"
