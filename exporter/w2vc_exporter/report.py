@@ -42,7 +42,7 @@ def write(
 ) -> dict[str, Any]:
     """Measure the graphs in a directory; write the report and its page beside them, and return the report.
 
-    drifts: by precision, see `drift.drift`. audio: by precision, what recordings gave: ``clips``, ``seconds``,
+    drifts: by precision, see `drift.Layers.drift`. audio: by precision, what recordings gave: ``clips``, ``seconds``,
     ``words``, ``reference_error_percent`` and ``error_percent`` (word error rates).
     """
     passed = not any(verdict.problems for verdict in verdicts.values())
