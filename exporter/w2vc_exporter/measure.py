@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from w2vc_runtime.cases import noise, time_masks
-from w2vc_runtime.errors import MissingExtraError, OptionError
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.manifest import Graph, Manifest
 from w2vc_runtime.session import Session, Tensors, open_session
 
@@ -46,18 +46,25 @@ def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
 def _measured(path: Path, graph: Graph, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
     provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
     before = _baseline()
+    rows: list[dict[str, Any]] = []
+    note = None
     try:
         session = open_session(path, provider, graph.precision)
     except (MissingExtraError, OptionError):
         return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} is not here"}
-    rows, note = [], None
+    except BundleError:
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} cannot load this graph"}
     pace = 0.0  # seconds that one second of audio took last
     for seconds, arrays in inputs.items():
         if pace * seconds > LONGEST_SECONDS:
             note = f"not measured from {seconds:g} s on: a run would take over {LONGEST_SECONDS:g} s"
             break
         reset = _reset_peak()
-        taken = _time(session, arrays)
+        try:
+            taken = _time(session, arrays)
+        except InferenceError:
+            note = f"not measured from {seconds:g} s on: provider {provider} failed"
+            break
         pace = taken / seconds
         peak = _memory("VmHWM") if reset else None
         rows.append({
