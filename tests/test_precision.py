@@ -18,6 +18,7 @@ from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
 from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
+from w2vc_exporter.precision import Fitting, OnnxRuntimeSession
 from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import BUDGETS, Budget
 from w2vc_model import load as load_model
@@ -122,6 +123,28 @@ def test_a_budget_that_is_missed_keeps_the_layers_that_cost_the_most(tmp_path):
     assert result.verdicts["int8"].difference < plain.difference / 1.5
     products = {node.op_type for node in onnx.load(tmp_path / "b" / "model_int8.onnx").graph.node}
     assert {"MatMul", "MatMulInteger"} <= products  # some are kept, and not all
+
+
+def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
+    """The nodes and values of a graph refer to each other, so that leaving it alone does not free its weights."""
+    built: list[ir.Model] = []
+    build, session = Fitting._build, OnnxRuntimeSession
+
+    def remembered(self, keep):
+        model, counted = build(self, keep)
+        built.append(model)
+        return model, counted
+
+    def judged(*arguments):
+        assert built
+        assert not any(value.const_value for model in built for value in model.graph.initializers.values())
+        return session(*arguments)
+
+    monkeypatch.setattr(Fitting, "_build", remembered)
+    monkeypatch.setattr("w2vc_exporter.precision.OnnxRuntimeSession", judged)
+    checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
+    export(ExportOptions(checkpoint, precision=ALL, output=tmp_path / "b"))
+    assert len(built) == 6  # one each, and one more of each half to judge
 
 
 def test_a_budget_that_cannot_be_met_is_refused(tmp_path):

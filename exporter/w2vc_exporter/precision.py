@@ -17,6 +17,7 @@ from . import bundle
 from .passes.quantize_matmul import QuantizeMatMul
 from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
+from .trace import release
 from .verify import Budget, Reference, Verdict, verify
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -83,7 +84,7 @@ class Fitting:
         keep = {name for each in kept for name in each.nodes}
         model, counted = self._build(keep)
         files = bundle.save_graph(model, self.directory, self.precision)
-        del model
+        release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
         # The file itself, where ONNX Runtime can run it, and what it rounds to where it is not computed in float32.
@@ -113,6 +114,7 @@ class Fitting:
             Unpack()(model)
         path = self.scratch / "trial.onnx"
         ir.save(model, path, external_data="trial.onnx.data")
+        release(model)
         return path
 
     def _large(self) -> dict[str, float]:
