@@ -18,6 +18,8 @@ from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
 from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
+from w2vc_exporter.precision import Fitting
+from w2vc_exporter.ranges import cpu_session
 from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import read_budget
 from w2vc_model import load as load_model
@@ -76,7 +78,8 @@ def test_weights_are_stored_in_the_type_of_their_precision(tmp_path):
     assert types(tmp_path / "b" / "model.onnx") == {"MatMul": {kinds.FLOAT}, "Conv": {kinds.FLOAT}}
     assert types(tmp_path / "b" / "model_fp16.onnx") == {"MatMul": {kinds.FLOAT16}, "Conv": {kinds.FLOAT16}}
     assert types(tmp_path / "b" / "model_bf16.onnx") == {"MatMul": {kinds.BFLOAT16}, "Conv": {kinds.BFLOAT16}}
-    assert types(tmp_path / "b" / "model_int8.onnx") == {"MatMulInteger": {kinds.INT8}, "Conv": {kinds.FLOAT}}
+    integers = types(tmp_path / "b" / "model_int8.onnx")
+    assert integers == {"MatMulInteger": {kinds.INT8}, "Conv": {kinds.FLOAT}, "MatMul": {kinds.FLOAT}}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,28 @@ def test_a_budget_that_is_missed_keeps_the_layers_that_cost_the_most(tmp_path):
     assert result.verdicts["int8"].difference < plain.difference / 1.5
     products = {node.op_type for node in onnx.load(tmp_path / "b" / "model_int8.onnx").graph.node}
     assert {"MatMul", "MatMulInteger"} <= products  # some are kept, and not all
+
+
+def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
+    """The nodes and values of a graph refer to each other, so that leaving it alone does not free its weights."""
+    built: list[ir.Model] = []
+    build, session = Fitting._build, cpu_session
+
+    def remembered(self, keep):
+        model, counted = build(self, keep)
+        built.append(model)
+        return model, counted
+
+    def judged(*arguments):
+        assert built
+        assert not any(value.const_value for model in built for value in model.graph.initializers.values())
+        return session(*arguments)
+
+    monkeypatch.setattr(Fitting, "_build", remembered)
+    monkeypatch.setattr("w2vc_exporter.precision.cpu_session", judged)
+    checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
+    export(ExportOptions(checkpoint, precision=ALL, output=tmp_path / "b"))
+    assert len(built) == 6  # one each, and one more of each half to judge
 
 
 def test_a_budget_that_cannot_be_met_is_refused(tmp_path):

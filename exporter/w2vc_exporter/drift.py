@@ -15,6 +15,7 @@ from w2vc_runtime.parity import Reference
 
 from .precision import LAYER
 from .ranges import cpu_session
+from .trace import release
 
 CASE = "3.1 s"
 
@@ -69,5 +70,6 @@ class Layers:
         model.graph.outputs.extend(values[name] for name in self._ends if not values[name].is_graph_output())
         path = self._scratch / "layers.onnx"
         ir.save(model, path, external_data="layers.onnx.data")
+        release(model)
         results = cpu_session(path).run(self._case.inputs)
         return [results[name] for name in self._ends]

@@ -24,6 +24,7 @@ from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
 from .profiles import Profile
 from .ranges import cpu_session, largest_values
+from .trace import release
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -95,7 +96,7 @@ class Fitting:
         keep = {name for each in kept for name in each.nodes}
         model, counted = self._build(keep)
         files = bundle.save_graph(model, self.directory, self.precision)
-        del model
+        release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
         for session in self._sessions(path, keep):
@@ -146,7 +147,9 @@ class Fitting:
 
     def _trial(self, keep: set[str]) -> Path:
         path = self.scratch / "trial.onnx"
-        ir.save(self.trial(keep), path, external_data="trial.onnx.data")
+        model = self.trial(keep)
+        ir.save(model, path, external_data="trial.onnx.data")
+        release(model)
         return path
 
     def _large(self) -> dict[str, float]:
