@@ -26,6 +26,7 @@ from w2vc_exporter.pipeline import ExportResult
 from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import references
 from w2vc_model import load as load_model
+from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.manifest import Manifest, digest
 from w2vc_runtime.session import open_session
 
@@ -231,6 +232,26 @@ def test_what_is_measured(result, report, monkeypatch):
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [0.5]
     assert short["fp32"]["note"] == "not measured from 1 s on: a run would take over 0 s"
     assert short["bf16"]["note"] == "not measured: no provider here computes bf16"
+
+
+def test_a_provider_that_fails_is_noted_and_no_more(result, monkeypatch):
+    class Failing:
+        provider = "cpu"
+
+        def run(self, inputs):
+            raise InferenceError("out of memory")
+
+    def refuse(path, provider, precision):
+        if precision == "int8":
+            raise BundleError("cannot load")
+        return Failing()
+
+    monkeypatch.setattr(w2vc_exporter.measure, "open_session", refuse)
+    measured = measure(result.bundle, result.manifest)
+    notes = {precision: each["note"] for precision, each in measured["precisions"].items()}
+    assert notes["fp32"] == "not measured from 1 s on: provider cpu failed"
+    assert notes["int8"] == "not measured: provider cpu cannot load this graph"
+    assert measured["slower"] == []
 
 
 def test_what_is_slower_is_said(result, monkeypatch):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from w2vc_runtime.cases import noise, time_masks
-from w2vc_runtime.errors import MissingExtraError, OptionError
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.session import Session, Tensors, open_session
 
@@ -50,18 +50,25 @@ def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
 def _measured(path: Path, precision: str, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
     provider = PROVIDERS[precision]
     before = _baseline()
+    rows: list[dict[str, Any]] = []
+    note = None
     try:
         session = open_session(path, provider, precision)
     except (MissingExtraError, OptionError):
         return {"provider": None, "lengths": [], "note": f"not measured: no provider here computes {precision}"}
-    rows, note = [], None
+    except BundleError:
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} cannot load this graph"}
     pace = 0.0  # seconds that one second of audio took last
     for seconds, arrays in inputs.items():
         if pace * seconds > LONGEST_SECONDS:
             note = f"not measured from {seconds:g} s on: a run would take over {LONGEST_SECONDS:g} s"
             break
         reset = _reset_peak()
-        taken = _time(session, arrays)
+        try:
+            taken = _time(session, arrays)
+        except InferenceError:
+            note = f"not measured from {seconds:g} s on: provider {provider} failed"
+            break
         pace = taken / seconds
         peak = _memory("VmHWM") if reset else None
         rows.append({

@@ -41,7 +41,7 @@ def write(
 ) -> dict[str, Any]:
     """Measure the graphs in a directory; write the report and its page beside them, and return the report.
 
-    drifts: by precision, see `drift.drift`.
+    drifts: by precision, see `drift.Layers.drift`.
     """
     passed = not any(verdict.problems for verdict in verdicts.values())
     precisions = {
