@@ -136,7 +136,7 @@ def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: in
 
 def _cancel(graph: ir.Graph, node: ir.Node) -> None:
     """Drop a transpose and its inverse in front of it, with element-wise operators between."""
-    if not _is_channels_last(node):
+    if not _is_channels_last(node) or node.outputs[0].is_graph_output():
         return
     value = node.inputs[0]
     between: list[ir.Node] = []
