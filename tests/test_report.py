@@ -27,6 +27,7 @@ from w2vc_exporter.pipeline import ExportResult
 from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import references
 from w2vc_model import load as load_model
+from w2vc_runtime.cases import GAINS
 from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.manifest import Manifest, digest
 from w2vc_runtime.session import open_session
@@ -134,7 +135,7 @@ def test_the_report_belongs_to_its_bundle(result, report):
         said = report["precisions"][precision]
         assert said["difference"] == float(f"{verdict.difference:.1e}")
         assert said["choices"] == sum(row.choices for row in verdict.rows) > said["same"] - 1
-        assert [case["group"] for case in said["cases"]] == ["length"] * 6 + ["batch"] * 3 + ["loudness"] * 3
+        assert [case["group"] for case in said["cases"]] == ["length"] * 6 + ["batch"] * 3 + ["loudness"] * len(GAINS)
 
 
 def test_two_exports_differ_in_what_was_measured_alone(result, tmp_path):
