@@ -6,23 +6,36 @@ import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker; more would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What torch remembers while it traces pays off over many layers; over the one or two of a test it costs a fifth.
+os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+import w2vc_exporter.measure
 from w2vc_exporter import ExportOptions, export
 
 ROOT = Path(__file__).parents[1]
 DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
+DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brief_measurements() -> Iterator[None]:
+    """Graphs are timed on one short clip; the report has a test of all lengths."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(w2vc_exporter.measure, "SECONDS", (1.0,))
+        yield
 
 
 @pytest.fixture(scope="session")
 def fsdd() -> Path:
     """The Free Spoken Digit Dataset, where this machine has it."""
-    folder = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data")) / "fsdd"
+    folder = DATA / "fsdd"
     if not folder.is_dir():
         pytest.skip(f"no Free Spoken Digit Dataset in {folder}; set W2VC_DATA to the folder that holds fsdd/")
     return folder

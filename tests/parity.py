@@ -15,9 +15,12 @@ from w2vc_runtime import Model, load
 TOLERANCE = 1e-4
 
 
-def exported(checkpoint: Path, head: str, padding: str, output: Path) -> Model:
+def exported(checkpoint: Path, head: str, padding: str, output: Path, precision: str = "fp32") -> Model:
+    """The first precision of an export; the gate has judged all of them."""
     states = "all" if head == "base" else ()
-    options = ExportOptions(checkpoint, head=head, padding=padding, output=output, hidden_states=states)
+    options = ExportOptions(
+        checkpoint, head=head, precision=precision, padding=padding, output=output, hidden_states=states
+    )
     return load(export(options).bundle, "cpu")
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 from oracle import tiny
 
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import BUDGETS, Verdict, references, verify
-from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.session import OnnxRuntimeSession, open_session
+from w2vc_exporter.verify import references
+from w2vc_runtime.features import Waveform
+from w2vc_runtime.manifest import Frames, Manifest
+from w2vc_runtime.parity import BUDGETS, Verdict, verify
+from w2vc_runtime.session import OnnxRuntimeSession, Tensors, open_session
 
 
 @pytest.fixture(scope="module", params=["tiny", "digits"])
@@ -97,6 +100,32 @@ def test_a_graph_that_gives_nan(bundle, tmp_path):
     assert any("NaN" in problem for problem in judge(bundle, graph, tmp_path).problems)
 
 
+class Torch:
+    """The PyTorch model as a session; at every tenth frame its codevectors are off by a share of the largest value."""
+
+    provider = "torch"
+
+    def __init__(self, model: w2vc_model.SpeechModel, off: float) -> None:
+        self.model, self.off = model, off
+
+    @torch.no_grad()
+    def run(self, inputs: Tensors) -> Tensors:
+        outputs = self.model(*(torch.from_numpy(inputs[name]) for name in self.model.inputs))
+        vectors = outputs["projected_quantized_states"]
+        vectors[:, ::10] += self.off * vectors.abs().max()
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+@pytest.mark.parametrize(("off", "another"), [(0.0, False), (0.02, False), (0.1, True)])
+def test_another_codevector_is_another_choice_and_no_small_difference(off, another):
+    model = w2vc_model.load(tiny("wav2vec2", "group", "pretraining")[1], "pretraining")
+    features = Waveform(sampling_rate=16000, do_normalize=True, return_attention_mask=True)
+    cases = references(model, features, {"frames": Frames(400, 320)}, 720, "padding-invariant")
+    verdict = verify(Torch(model, off), cases, BUDGETS["int8"], model.chosen)
+    assert verdict.same == pytest.approx(0.9 if another else 1.0, abs=0.01)
+    assert (verdict.difference > 0.01) == (off == 0.02)
+
+
 def test_what_fails_is_set_aside_and_not_published(tmp_path, monkeypatch):
     intact = OnnxRuntimeSession.run
 
@@ -108,4 +137,8 @@ def test_what_fails_is_set_aside_and_not_published(tmp_path, monkeypatch):
     with pytest.raises(RejectedError, match=r"not published: fp32, one frame: differs.*bundle\.rejected"):
         export(ExportOptions(tiny()[1], output=target))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
-    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {"model.onnx", "report.json"}
+    assert {path.name for path in (tmp_path / "bundle.rejected").iterdir()} == {
+        "model.onnx",
+        "report.json",
+        "report.html",
+    }

@@ -17,9 +17,9 @@ from oracle import Cell, clips, tiny
 from parity import expect_alone, expect_together, exported, long_enough
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_exporter.verify import BUDGETS
-from w2vc_runtime import BundleError, InferenceError, MissingExtraError, load
+from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, load
 from w2vc_runtime import cli as run_cli
+from w2vc_runtime.parity import BUDGETS
 from w2vc_runtime.session import open_session
 
 # Every architecture and position kind, every head.
@@ -123,7 +123,7 @@ def test_a_graph_that_it_cannot_load(digits, tmp_path):
     onnx.save(graph, path)
     with pytest.raises(BundleError, match=r"^openvino .* cannot load .*model.onnx: .*elsewhere.Frobnicate$"):
         open_session(path, "openvino")
-    with pytest.raises(BundleError, match=r"model.onnx is in int4; provider 'openvino' runs fp32 or fp16"):
+    with pytest.raises(OptionError, match=r"model.onnx is in int4; provider 'openvino' runs fp32 or fp16"):
         open_session(path, "openvino", "int4")
 
 

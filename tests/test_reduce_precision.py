@@ -85,11 +85,17 @@ def test_weights_are_stored_once_in_the_type_that_uses_them():
     assert types == {"gamma": 1, "mask": 1, "weight_float16": 10}
 
 
-def test_angles_stay_in_fp32():
-    """In half precision an angle of 4001 rad becomes 4000."""
+@pytest.mark.parametrize("moved", [False, True])
+def test_angles_stay_in_fp32(moved):
+    """In half precision an angle of 4001 rad becomes 4000; rotary angles are moved between product and sine."""
+    there = [
+        helper.make_node("Unsqueeze", ["angle", "axis"], ["aside"]),
+        helper.make_node("Squeeze", ["aside", "axis"], ["back"]),
+    ]
     nodes = [
         helper.make_node("Mul", ["time", "frequency"], ["angle"]),
-        helper.make_node("Sin", ["angle"], ["sine"]),
+        *(there if moved else []),
+        helper.make_node("Sin", ["back" if moved else "angle"], ["sine"]),
         helper.make_node("Unsqueeze", ["sine", "axis"], ["column"]),
         helper.make_node("MatMul", ["column", "weight"], ["y"]),
     ]
@@ -101,6 +107,16 @@ def test_angles_stay_in_fp32():
     proto, _ = reduce(model(nodes, {"time": 1}, {"y": 2}, constants))
     time = np.array([1, 4001, 4003], np.float32)
     np.testing.assert_allclose(run(proto, time=time)[:, 0], np.sin(time), atol=1e-3)
+
+
+def test_a_move_between_a_product_and_a_softmax_is_half():
+    nodes = [
+        helper.make_node("MatMul", ["x", "weight"], ["product"]),
+        helper.make_node("Transpose", ["product"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["y"]),
+    ]
+    proto, _ = reduce(model(nodes, {"x": 2}, {"y": 2}, {"weight": np.eye(2, dtype=np.float32)}))
+    assert computes_in(proto) == {"MatMul": 10, "Transpose": 10, "Softmax": 1}
 
 
 def test_the_arithmetic_of_a_statistic_stays_in_fp32():

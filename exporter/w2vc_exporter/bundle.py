@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import os
 import secrets
@@ -24,22 +26,56 @@ EXTERNAL_DATA_BYTES = 500_000_000
 
 @contextlib.contextmanager
 def staging(target: Path) -> Iterator[Path]:
-    """An empty directory beside ``target`` that is gone at the end unless `publish` moved it."""
+    """An empty directory beside ``target`` that is gone at the end unless `publish` moved it.
+
+    What a killed export leaves behind, ``.NAME.w2vc-XXXXXXXX``, is removed by the next export to that name.
+    """
     if target.exists():
         raise ExportError(f"{target} exists; name another directory with -o or remove it")
     if not target.parent.is_dir():
         raise ExportError(f"{target.parent} is not a directory; the bundle {target.name} would be written there")
-    directory = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    directory = target.with_name(f".{target.name}.w2vc-{secrets.token_hex(4)}")
+    with contextlib.ExitStack() as held:
+        try:
+            # One export at a time looks about, so that none removes what another has made and not yet locked.
+            with _locked(target.parent, wait=True) as alone:
+                if alone:
+                    _remove_abandoned(target)
+                directory.mkdir()
+                held.enter_context(_locked(directory))
+        except OSError as error:
+            raise ExportError(f"cannot write in {target.parent}: {error.strerror}") from error
+        try:
+            yield directory
+        except OSError as error:
+            # numpy, which writes the weights, says how much it wrote and not why it stopped.
+            reason = error.strerror or f"{error}; is the disk full?"
+            raise ExportError(f"cannot write {target}: {reason}") from error
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a directory's lock, which the system releases when the process dies; false where it is not to be had."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        directory.mkdir()
-    except OSError as error:
-        raise ExportError(f"cannot write in {target.parent}: {error.strerror}") from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # another process has it, or the file system has no locks
+        held = False
+    else:
+        held = True
     try:
-        yield directory
-    except OSError as error:
-        raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
+        yield held
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_abandoned(target: Path) -> None:
+    for directory in target.parent.glob(f".{glob.escape(target.name)}.w2vc-????????"):
+        with contextlib.suppress(OSError), _locked(directory) as abandoned:
+            if abandoned:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def publish(directory: Path, target: Path) -> None:

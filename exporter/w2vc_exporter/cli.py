@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
 
 from .api import export
 from .errors import RejectedError
 from .options import ALL, HEADS, PADDINGS, PRECISIONS, ExportOptions
+from .profiles import PROFILES
+from .report import PAGE
 
 if TYPE_CHECKING:
     from .pipeline import ExportResult
@@ -54,12 +56,28 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     precision.add_argument(
         "--precision", default="fp32", metavar="P", help=f"one or several of {', '.join(PRECISIONS)}, such as fp32,fp16"
     )
+    parser.add_argument(
+        "--provider",
+        choices=list(filter(None, PROFILES)),
+        help="what will run it; by default a form that is good everywhere, and int8 for ONNX Runtime on CPUs",
+    )
     for name in PRECISIONS[1:]:
         precision.add_argument(
             f"--{name}", dest="precision", action="store_const", const=name, help=f"short for --precision {name}"
         )
     parser.add_argument(
-        "--budget", metavar="B", help="what the precision may cost, such as tokens=99.9%%,difference=1e-3"
+        "--budget", metavar="B", help="what the precision may cost, such as tokens=99.9%%,wer=+0.2,difference=1e-3"
+    )
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR",
+        help="recordings to judge on beside noise; for word error rates with transcripts, as NAME.txt beside NAME.wav "
+        "or in metadata.csv",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="recordings to measure the ranges of int8 on; transcripts are passed over",
     )
     parser.add_argument(
         "--hidden-states", type=_layers, default=(), metavar="LAYERS",
@@ -88,23 +106,34 @@ def _layers(text: str) -> tuple[int, ...] | str:
 def summary(result: ExportResult) -> str:
     """The table that ends an export."""
     manifest = result.manifest
-    rows = {
-        "bundle": result.bundle,
-        "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
-        "checkpoint": f"{result.checkpoint_bytes / 1e6:.1f} MB",
-        "padding": manifest.padding,
-        "outputs": ", ".join(f"{output.name} [{', '.join(map(str, output.shape))}]" for output in manifest.outputs),
-    }
+    measured = result.report["measured"]
+    rows = [
+        ("bundle", str(result.bundle)),
+        ("model", f"{manifest.family}, {manifest.position} positions, head {manifest.head}"),
+        ("checkpoint", f"{result.checkpoint_bytes / 1e6:.1f} MB"),
+        ("padding", manifest.padding),
+        ("outputs", ", ".join(f"{output.name} [{', '.join(map(str, output.shape))}]" for output in manifest.outputs)),
+    ]
     for graph in manifest.graphs:
         size = sum(manifest.files[name].size for name in graph.files)
         kept = sum(graph.kept_fp32.values())
-        rows[graph.precision] = f"{size / 1e6:.1f} MB" + (f", {kept} nodes kept in fp32" if kept else "")
-        rows[f"{graph.precision} verified"] = result.verdicts[graph.precision].summary
+        precision = graph.precision
+        rows.append((precision, f"{size / 1e6:.1f} MB" + (f", {kept} nodes kept in fp32" if kept else "")))
+        rows.append((f"{precision} verified", result.verdicts[precision].summary))
         for each in graph.kept:
-            rows[f"{graph.precision} kept"] = f"{len(each['nodes'])} more nodes in fp32: {each['reason']}"
-    rows["time"] = f"{result.seconds:.1f} s"
-    width = max(map(len, rows)) + 2
-    return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())
+            rows.append((f"{precision} kept", f"{len(each['nodes'])} more nodes in fp32: {each['reason']}"))
+        rows.append((f"{precision} latency", _latency(measured["precisions"][precision])))
+    rows += [("slower", sentence) for sentence in measured["slower"]]
+    rows.append(("report", str(result.bundle / PAGE)))
+    rows.append(("time", f"{result.seconds:.1f} s"))
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"{name:<{width}}{value}" for name, value in rows)
+
+
+def _latency(measured: Mapping[str, Any]) -> str:
+    times = [f"{row['milliseconds']:g} ms for {row['seconds']:g} s" for row in measured["lengths"]]
+    where = [f"provider {measured['provider']}"] if times else []
+    return ", ".join([*times, *where, *([measured["note"]] if measured["note"] else [])])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from .errors import ExportError
+from .profiles import PROFILES
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 Padding = Literal["padding-invariant", "hf-exact"]
@@ -41,10 +42,15 @@ class ExportOptions:
     head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
     ecosystem's name of its task, such as ``automatic-speech-recognition``.
     precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation, softmax and masking in fp32; ``int8``, products with
-    constant weights in 8 bits, for ONNX Runtime on CPUs. Several, as ``fp32,fp16``, go into one bundle; the first is
+    constant weights in 8 bits. Several, as ``fp32,fp16``, go into one bundle; the first is
     what a runtime takes by default.
-    budget: what a precision may cost, such as ``tokens=99.9%,difference=1e-3``; by default what is usual for it. A
-    graph that misses it keeps ever more of itself in fp32.
+    provider: what will run it, ``cpu``, ``cuda``, ``tensorrt`` or ``openvino``: the graph takes the form that it
+    computes fastest, and ``int8`` the kind that it has kernels for. By default a form that is good everywhere, and the
+    ``int8`` of ONNX Runtime on CPUs.
+    budget: what a precision may cost, such as ``tokens=99.9%,wer=+0.2,difference=1e-3``; by default what is usual for
+    it. A graph that misses it keeps ever more of itself in fp32.
+    audio: directory of recordings, with or without transcripts (see ``corpus``), to judge on beside noise.
+    calibrate: directory of recordings to measure the ranges of int8 on; None takes what the graph is judged on.
     target_lang: language whose adapter a multilingual checkpoint is exported with, such as ``fra``; None for its own.
     padding: ``padding-invariant`` (a clip's result does not depend on its batch) or ``hf-exact`` (what Hugging Face
     computes for a padded batch).
@@ -56,7 +62,10 @@ class ExportOptions:
     checkpoint: str | Path | None = None
     head: str = "ctc"
     precision: str = "fp32"
+    provider: str | None = None
     budget: str | None = None
+    audio: str | Path | None = None
+    calibrate: str | Path | None = None
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
     target_lang: str | None = None
@@ -66,14 +75,19 @@ class ExportOptions:
         for name, value, allowed in (
             ("head", self.head, HEADS),
             ("padding", self.padding, PADDINGS),
+            ("provider", self.provider, PROFILES),
         ):
             if value not in allowed:
-                raise ExportError(f"unknown {name} {value!r}; known: {', '.join(allowed)}")
+                raise ExportError(f"unknown {name} {value!r}; known: {', '.join(filter(None, allowed))}")
         for precision in self.precisions:
             if precision not in PRECISIONS:
                 raise ExportError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        if self.provider == "cpu" and "bf16" in self.precisions:
+            raise ExportError("provider 'cpu' cannot compute in bf16; take 'openvino', or another precision")
         if len(set(self.precisions)) < len(self.precisions):
             raise ExportError(f"a precision is named twice in {self.precision!r}")
+        if self.calibrate is not None and "int8" not in self.precisions:
+            raise ExportError(f"recordings to calibrate on are for precision int8, and {self.precision} is asked for")
         if self.hidden_states and self.task != "base":
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
         if self.target_lang is not None and self.task != "ctc":
@@ -110,4 +124,5 @@ class ExportOptions:
         if self.output is not None:
             return Path(self.output)
         precision = None if self.precision == "fp32" else "-".join(self.precisions)
-        return Path("-".join(filter(None, (self.source.resolve().name, self.target_lang, self.task, precision))))
+        parts = (self.source.resolve().name, self.target_lang, self.task, precision, self.provider)
+        return Path("-".join(filter(None, parts)))

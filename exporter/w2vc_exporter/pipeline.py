@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import platform
 import shutil
 import time
@@ -19,19 +19,27 @@ import w2vc_model
 from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_runtime import stored
+from w2vc_runtime.cases import make
+from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
+from w2vc_runtime.session import Tensors
 
-from . import bundle
+from . import bundle, report
+from .corpus import Corpus, read_corpus
+from .drift import Layers
 from .errors import ExportError, RejectedError
 from .hub import find_checkpoint
 from .options import ExportOptions
 from .precision import Fitting
+from .profiles import PROFILES
 from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, release, trace
-from .verify import BUDGETS, Verdict, references
+from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -40,12 +48,14 @@ TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 class ExportResult:
     """A published bundle.
 
-    verdicts: by precision. checkpoint_bytes: size of the weights it was made from. seconds: how long the export took.
+    verdicts: by precision. report: what ``report.json`` holds. checkpoint_bytes: size of the weights it was made from.
+    seconds: how long the export took.
     """
 
     bundle: Path
     manifest: Manifest
     verdicts: dict[str, Verdict]
+    report: dict[str, Any]
     checkpoint_bytes: int
     seconds: float
 
@@ -60,7 +70,9 @@ def run(options: ExportOptions) -> ExportResult:
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
-    budgets = {p: BUDGETS[p].changed(options.budget) if options.budget else BUDGETS[p] for p in options.precisions}
+    limits = read_budget(options.budget) if options.budget is not None else {}
+    budgets = {precision: dataclasses.replace(BUDGETS[precision], **limits) for precision in options.precisions}
+    profile = PROFILES[options.provider]
     progress = Progress(4 + len(budgets))
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
@@ -69,6 +81,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
+            corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
+            calibration = _calibration(options, features, described["frames"], described["shortest"], model)
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step("tracing"):
@@ -76,24 +90,34 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             ir.save(graph_model, scratch / "master.onnx", external_data="master.onnx.data")
             release(graph_model)
         with progress.step("computing what PyTorch computes"):
-            cases = references(model, features, described["frames"], described["shortest"], options.padding)
-            chosen = model.chosen
+            cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
+            chosen, facts = model.chosen, _facts(model)
+            judge = functools.partial(verify, chosen=chosen, decode=_decode(described.get("ctc")))
             drop_weights(model)  # the graph's turn to need the memory
-        graphs, verdicts = [], {}
+        graphs, verdicts, drifts = [], {}, {}
+        layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing"):
-                fitting = Fitting(scratch / "master.onnx", precision, budget, cases, chosen, directory, scratch)
+                fitting = Fitting(
+                    scratch / "master.onnx", precision, budget, profile, cases, calibration, judge, directory, scratch
+                )
                 fitted = fitting.fit()
+                if precision != "fp32":
+                    drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
             verdicts[precision] = fitted.verdict
             kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
-            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept))
+            provider = options.provider or ("cpu" if precision == "int8" else None)
+            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept, provider))
         shutil.rmtree(scratch)
-        _gate(verdicts, directory, options)
-        with progress.step("publishing"):
+        with progress.step("measuring and reporting"):
+            problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
             files = [source / "config.json", *weight_files(source)]
             if options.target_lang is not None:
                 files.append(adapter_file(source, options.target_lang))
-            bundle.copy_files(source, COPIED, directory)
+            if not problems:
+                bundle.copy_files(source, COPIED, directory)
+                noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
+                stored.write(directory / stored.FILE_NAME, noise, chosen)
             manifest = Manifest(
                 name=target.name,
                 head=options.task,
@@ -103,14 +127,17 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 graphs=tuple(graphs),
                 source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
                 tools=_tools(),
-                verification={precision: verdict.to_dict() for precision, verdict in verdicts.items()},
+                verification=_verification(verdicts),
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
+            certificate = report.write(directory, manifest, facts, verdicts, drifts)
+            if problems:
+                raise _rejected(problems, directory, target)
             (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
             bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
-    return ExportResult(target, manifest, verdicts, size, time.perf_counter() - start)
+    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
 
 
 def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
@@ -140,15 +167,57 @@ def _describe(model: SpeechModel, options: ExportOptions, source: Path, features
     return described
 
 
-def _gate(verdicts: dict[str, Verdict], directory: Path, options: ExportOptions) -> None:
-    """Write the report; move what missed its budget aside and raise `RejectedError`."""
-    report = {precision: verdict.to_dict() for precision, verdict in verdicts.items()}
-    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    problems = [f"{precision}, {problem}" for precision, verdict in verdicts.items() for problem in verdict.problems]
-    if problems:
-        rejected = bundle.set_aside(directory, options.target)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -> Corpus | None:
+    """The recordings to judge on. rated: whether the budget names the word error rate."""
+    corpus = None if options.audio is None else read_corpus(options.audio, rate, shortest)
+    transcribed = corpus is not None and corpus.transcribed
+    if transcribed and options.task != "ctc":
+        raise ExportError(
+            f"{options.audio} has transcripts, and head {options.task!r} gives no text; "
+            "take head 'ctc', or a directory without transcripts"
+        )
+    if rated and not transcribed:
+        fault = "there is no --audio DIR" if options.audio is None else f"{options.audio} has none"
+        raise ExportError(
+            f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
+        )
+    return corpus
+
+
+def _calibration(
+    options: ExportOptions, features: Recipe, frames: dict[str, Frames], shortest: int, model: SpeechModel
+) -> list[Tensors]:
+    """What the graph takes of each recording to calibrate on."""
+    if options.calibrate is None:
+        return []
+    clips = read_corpus(options.calibrate, features.sampling_rate, shortest, transcripts=False).clips
+    names = list(model.inputs)
+    return [make(clip.name, (clip.samples,), features, frames, options.padding, names).inputs for clip in clips]
+
+
+def _decode(rules: Ctc | None) -> Decode | None:
+    """From logits to text, as the runtime has it."""
+    if rules is None:
+        return None
+    decoder = GreedyDecoder(rules)
+    return lambda logits: decoder.text(decoder.characters(logits))
+
+
+def _facts(model: SpeechModel) -> report.Facts:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return report.Facts(model.config.num_hidden_layers, model.config.hidden_size, parameters)
+
+
+def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedError:
+    """Move what missed its budget aside; return the error that says so."""
+    rejected = bundle.set_aside(directory, target)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+
+
+def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    """The verdicts by precision as the manifest has them."""
+    return {precision: {**verdict.to_dict(), "reference": REFERENCE} for precision, verdict in verdicts.items()}
 
 
 def _tools() -> dict[str, str]:

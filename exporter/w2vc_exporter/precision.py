@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_runtime.session import OnnxRuntimeSession
+from w2vc_runtime.parity import Budget, Reference, Verdict
+from w2vc_runtime.session import Session, Tensors, open_session
 
 from . import bundle
+from .passes.products import ConvolutionsToProducts
+from .passes.quantization import products
 from .passes.quantize_matmul import QuantizeMatMul
+from .passes.quantize_static import QuantizeStatic
 from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
-from .verify import Budget, Reference, Verdict, verify
+from .profiles import Profile
+from .ranges import cpu_session, largest_values
+from .trace import release
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
 # Values past a quarter of the range are kept too: the next clip may be louder than those that were measured.
 MARGIN = 4.0
 SHORT_SECONDS = 3.5
+Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
 LAYER = re.compile(r"\.encoder\.layers\.(\d+)\.")
 
 
@@ -48,7 +56,9 @@ class Fitted:
 class Fitting:
     """Builds one precision of a graph and judges it.
 
-    master: path of the fp32 graph with its types. directory: where the graph goes. scratch: for what is not published.
+    master: path of the fp32 graph with its types. profile: what it is written for. judge: compares a graph with the
+    cases (`verify`). calibration: inputs that scales are measured on; empty for those of the cases.
+    directory: where the graph goes. scratch: for what is not published.
     """
 
     def __init__(
@@ -56,13 +66,16 @@ class Fitting:
         master: Path,
         precision: str,
         budget: Budget,
+        profile: Profile,
         cases: Sequence[Reference],
-        chosen: str | None,
+        calibration: Sequence[Tensors],
+        judge: Judge,
         directory: Path,
         scratch: Path,
     ) -> None:
-        self.master, self.precision, self.budget = master, precision, budget
-        self.cases, self.chosen = cases, chosen
+        self.master, self.precision, self.budget, self.profile = master, precision, budget, profile
+        self.cases, self.judge = cases, judge
+        self.calibration = calibration or [case.inputs for case in cases]
         self.directory, self.scratch = directory, scratch
 
     def fit(self) -> Fitted:
@@ -83,60 +96,73 @@ class Fitting:
         keep = {name for each in kept for name in each.nodes}
         model, counted = self._build(keep)
         files = bundle.save_graph(model, self.directory, self.precision)
-        del model
+        release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
-        # The file itself, where ONNX Runtime can run it, and what it rounds to where it is not computed in float32.
-        paths = [path] if self.precision != "bf16" else []
-        if self.precision in HALVES:
-            paths.append(self._trial(keep))
-        for each in paths:
-            verdict = verify(_session(each), self.cases, self.budget, self.chosen)
+        for session in self._sessions(path, keep):
+            verdict = self.judge(session, self.cases, self.budget)
             if verdict.problems:
                 break
         return Fitted(files, verdict, counted, tuple(kept))
 
-    def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
+    def _sessions(self, path: Path, keep: set[str]) -> Iterator[Session]:
+        """What a graph is judged in, one in memory at a time."""
+        if self.precision != "bf16":  # which ONNX Runtime cannot run
+            yield cpu_session(path)
+        if self.precision in HALVES:  # what it rounds to where it is not computed in float32
+            yield cpu_session(self._trial(keep))
+        if self.profile.session is not None:
+            yield open_session(path, self.profile.session, self.precision)
+
+    def _load(self) -> ir.Model:
+        """The graph in fp32, in the form that the profile asks for."""
         model = ir.load(self.master)
+        if self.profile.products or (self.precision == "int8" and not self.profile.static):
+            ConvolutionsToProducts()(model)
+        return model
+
+    @cached_property
+    def _largest(self) -> dict[str, float]:
+        """What static quantisation has to know."""
+        names = list(dict.fromkeys(str(each.source.name) for each in products(self._load().graph, ())))
+        return largest_values(self._load, names, self.calibration, self.scratch)
+
+    def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
+        model = self._load()
         if self.precision in HALVES:
             reduce = ReducePrecision(HALVES[self.precision], keep)
             reduce(model)
             return model, dict(sorted(reduce.kept.items()))
         if self.precision == "int8":
-            QuantizeMatMul(keep)(model)
+            quantize = QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep)
+            quantize(model)
         return model, {}
 
-    def _trial(self, keep: set[str]) -> Path:
+    def trial(self, keep: set[str]) -> ir.Model:
         """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
         model, _ = self._build(keep)
         if self.precision in HALVES:
             Unpack()(model)
+        return model
+
+    def _trial(self, keep: set[str]) -> Path:
         path = self.scratch / "trial.onnx"
+        model = self.trial(keep)
         ir.save(model, path, external_data="trial.onnx.data")
+        release(model)
         return path
 
     def _large(self) -> dict[str, float]:
         """Nodes that give or take values past the half range, less the margin, and how large they get."""
         rule = ReducePrecision(HALVES[self.precision])
-        rule(ir.load(self.master))
+        rule(self._load())
         producers: dict[str, ir.Node] = {}
-        for node in ir.load(self.master).graph:
+        for node in self._load().graph:
             for value in node.outputs:
                 if value.dtype == ir.DataType.FLOAT and not value.is_graph_output() and node.name not in rule.names:
                     producers[str(value.name)] = node
-        largest = dict.fromkeys(producers, 0.0)
-        for names in _chunks(list(producers), 64):
-            probe = ir.load(self.master)
-            values = {value.name: value for node in probe.graph for value in node.outputs}
-            probe.graph.outputs.extend(values[name] for name in names)
-            path = self.scratch / "probe.onnx"
-            ir.save(probe, path, external_data="probe.onnx.data")
-            session = _session(path)
-            for case in self.cases:
-                results = session.run(case.inputs)
-                for name in names:
-                    if results[name].size:
-                        largest[name] = max(largest[name], float(np.abs(results[name]).max()))
+        inputs = [case.inputs for case in self.cases]
+        largest = largest_values(self._load, list(producers), inputs, self.scratch)
         limit = LARGEST_HALF / MARGIN
         found: dict[str, float] = {}
         for name, size in largest.items():
@@ -155,10 +181,12 @@ class Fitting:
             return fitted
         everything = {name for names in layers.values() for name in names}
         base = {name for each in kept for name in each.nodes}
+        few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
         costs = {}
         for layer, names in layers.items():
-            costs[layer] = self._cost(base | (everything - set(names)))
-        order = sorted(costs, key=lambda layer: -costs[layer])
+            trial = self._trial(base | (everything - set(names)))
+            costs[layer] = _cost(self.judge(cpu_session(trial), few, self.budget), fitted.verdict)
+        order = sorted(costs, key=lambda layer: costs[layer], reverse=True)
         count = 1
         while fitted.verdict.problems:
             chosen = sorted(order[:count])
@@ -170,16 +198,11 @@ class Fitting:
             count = min(2 * count, len(order))
         return fitted
 
-    def _cost(self, keep: set[str]) -> float:
-        """Worst difference with some nodes in fp32, on short cases."""
-        few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
-        return verify(_session(self._trial(keep)), few, self.budget, self.chosen).difference
-
     def _layers(self) -> dict[int, list[str]]:
         """Names of the float nodes of each layer, by the weights that they follow; -1: what is in front of them."""
         layers: dict[int, list[str]] = {}
         current = -1
-        for node in ir.load(self.master).graph:
+        for node in self._load().graph:
             for value in node.inputs:
                 found = LAYER.search(value.name or "") if value is not None and value.const_value is not None else None
                 if found:
@@ -189,17 +212,14 @@ class Fitting:
         return layers
 
 
-def _session(path: Path) -> OnnxRuntimeSession:
-    """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
-    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES else {}
-    return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider", settings)
+def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
+    """What one layer costs: most of all in what the whole graph costs too much."""
+    return (
+        part.rise if whole.rise > whole.budget.wer else 0.0,
+        part.changed if whole.changed > 1 - whole.budget.choices else 0.0,
+        part.difference,
+    )
 
 
 def _layer_name(layer: int) -> str:
     return "in front of the layers" if layer < 0 else str(layer)
-
-
-def _chunks(names: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]

@@ -42,7 +42,10 @@ def trace(model: SpeechModel) -> ir.Model:
 
 
 def release(model: ir.Model) -> None:
-    """Let go of the weights of a graph that is written: torch's exporter keeps the graph itself alive."""
+    """Let go of the weights of a graph that is written.
+
+    The graph itself lives on: torch's exporter keeps it, and its nodes and values refer to each other.
+    """
     for value in model.graph.initializers.values():
         value.const_value = None
 

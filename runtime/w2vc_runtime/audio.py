@@ -16,12 +16,12 @@ AudioSource = Union[str, "os.PathLike[str]", bytes, BinaryIO, "tuple[NDArray[Any
 """A path, the bytes of a file, a file object, or ``(samples, sample_rate)``."""
 
 
-def read_audio(source: AudioSource, sampling_rate: int) -> Samples:
+def read_audio(source: AudioSource, sampling_rate: int, shortest: int = 1) -> Samples:
     """Decode, mix to mono and resample.
 
     source: a path, bytes or file object in a format that libsndfile reads (wav, flac, ogg, mp3 ...), or
     ``(samples, sample_rate)`` with samples [time] or [time, channels], floating point in -1..1 or integers.
-    sampling_rate: wanted rate in Hz.
+    sampling_rate: wanted rate in Hz. shortest: the fewest samples at that rate that there is an answer for.
     Returns float32 [time]. Raises `AudioError` when there is no sound in it that could be recognised.
     """
     name = name_of(source)
@@ -34,6 +34,9 @@ def read_audio(source: AudioSource, sampling_rate: int) -> Samples:
         raise AudioError(f"{name} holds NaN or infinite samples; expected finite ones")
     if rate != sampling_rate:
         samples = _resample(samples, rate, sampling_rate)
+    if len(samples) < shortest:
+        milliseconds = 1000 * shortest / sampling_rate
+        raise AudioError(f"{name} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed")
     return samples
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import DONE, WRONG_INPUT, Parser, complain, guarded
+from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
-from .manifest import Frames, Manifest, Tensor
+from .manifest import Frames, Graph, Manifest, Tensor
 from .model import load
 from .results import Result
 from .session import PROVIDERS
+from .verification import table, verify_bundle
 
 PROGRAM = "w2vc"
 LABELS_SHOWN = 12
@@ -78,12 +79,11 @@ def info(bundle: Path, as_json: bool) -> int:
         print(manifest.to_json(), end="")
         return DONE
     size = sum(entry.size for entry in manifest.files.values())
-    graphs = ", ".join(f"{graph.precision} ({graph.files[0]}, opset {graph.opset})" for graph in manifest.graphs)
     rate = manifest.features.sampling_rate
     rows = {
         "name": manifest.name,
         "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
-        "graphs": graphs,
+        "graphs": ", ".join(map(_graph, manifest.graphs)),
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "input": f"{rate} Hz mono, at least {1000 * manifest.shortest / rate:g} ms",
         "features": f"{manifest.features.kind} ({manifest.features.extractor})",
@@ -105,6 +105,23 @@ def info(bundle: Path, as_json: bool) -> int:
     for name, value in rows.items():
         print(f"{name:<{width}}{value}")
     return DONE
+
+
+def verify(bundle: Path, provider: str, precision: str | None) -> int:
+    """Compare a bundle with what PyTorch computed, and print the outcome beside its certificate."""
+    outcomes = verify_bundle(bundle, provider, precision)
+    print(table(outcomes))
+    failed = False
+    for outcome in outcomes:
+        for problem in outcome.problems:
+            complain(PROGRAM, f"{bundle} failed: {outcome.precision}, {problem}")
+            failed = True
+    return REJECTED if failed else DONE
+
+
+def _graph(graph: Graph) -> str:
+    written_for = f", for {graph.provider}" if graph.provider else ""
+    return f"{graph.precision} ({graph.files[0]}, opset {graph.opset}{written_for})"
 
 
 def _shape(tensor: Tensor) -> str:
@@ -136,6 +153,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
     command.add_argument("--json", action="store_true", help="print the manifest")
     command.set_defaults(command=lambda arguments: info(arguments.bundle, arguments.json))
+
+    command = commands.add_parser("verify", help="prove again, here, that a bundle computes what PyTorch computed")
+    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
+    command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: all")
+    command.set_defaults(command=lambda arguments: verify(arguments.bundle, arguments.provider, arguments.precision))
     return parser
 
 

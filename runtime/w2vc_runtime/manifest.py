@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import BundleError
+from .errors import BundleError, OptionError
 from .features import RECIPES, Recipe
 
-SCHEMA = 3
+SCHEMA = 4
 FILE_NAME = "manifest.json"
 # Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
 UNHASHED = ("created", "sha256")
@@ -83,7 +83,8 @@ class Graph:
     """One ONNX file of the bundle.
 
     files: the graph first, then its external data. kept_fp32: how many nodes of each operator stay in fp32. kept: the
-    nodes among them that its budget asked for, and why: ``nodes`` and ``reason`` of each step.
+    nodes among them that its budget asked for, and why: ``nodes`` and ``reason`` of each step. provider: what it is
+    written for; None for nothing in particular.
     """
 
     precision: str
@@ -91,6 +92,7 @@ class Graph:
     opset: int
     kept_fp32: dict[str, int] = field(default_factory=dict)
     kept: tuple[dict[str, Any], ...] = ()
+    provider: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,16 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of ``manifest.json``, its own hash included."""
+        return json.dumps({**self._values(), "sha256": self.sha256}, indent=2, ensure_ascii=False) + "\n"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all but the time of the export."""
+        return digest(json.loads(json.dumps(self._values())))
+
+    def _values(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        values["features"] = {"kind": self.features.kind, **values["features"]}
-        values["sha256"] = _digest(json.loads(json.dumps(values)))
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        return {**values, "features": {"kind": self.features.kind, **values["features"]}}
 
     @classmethod
     def read(cls, bundle: Path) -> Manifest:
@@ -155,7 +163,7 @@ class Manifest:
             raise BundleError(
                 f"{bundle} has manifest schema {values['schema']}, and this w2vc reads schema {SCHEMA}; {remedy}"
             )
-        if values.get("sha256") != _digest(values):
+        if values.get("sha256") != digest(values):
             raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
         del values["sha256"]
         kind = (values.get("features") or {}).get("kind")
@@ -164,7 +172,8 @@ class Manifest:
         return _build(cls, values)
 
 
-def _digest(values: dict[str, Any]) -> str:
+def digest(values: dict[str, Any]) -> str:
+    """sha256 of plain data, but for what `UNHASHED` names."""
     hashed = {key: value for key, value in values.items() if key not in UNHASHED}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
@@ -197,6 +206,15 @@ def file_entry(path: Path) -> FileEntry:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return FileEntry(digest.hexdigest(), path.stat().st_size)
+
+
+def find_graph(bundle: Path, manifest: Manifest, precision: str | None) -> Graph:
+    """The graph in a precision, or the first; raise `OptionError` where the bundle has none in that precision."""
+    graphs = {graph.precision: graph for graph in manifest.graphs}
+    graph = manifest.graphs[0] if precision is None else graphs.get(precision)
+    if graph is None:
+        raise OptionError(f"{bundle} has no graph in {precision}; it has: {', '.join(graphs)}")
+    return graph
 
 
 def check_files(bundle: Path, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from .answers import ANSWERS, Outputs
 from .audio import AudioSource, Samples, name_of, read_audio
 from .ctc import KINDS
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
-from .manifest import Manifest, check_files
+from .manifest import Manifest, check_files, find_graph
 from .results import Result
 from .session import Session, open_session
 
@@ -43,13 +43,7 @@ class Model:
 
         A silent recording has an answer, and a warning.
         """
-        samples = read_audio(source, self.manifest.features.sampling_rate)
-        shortest = self.manifest.shortest
-        if len(samples) < shortest:
-            milliseconds = 1000 * shortest / self.manifest.features.sampling_rate
-            raise AudioError(
-                f"{name_of(source)} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed"
-            )
+        samples = read_audio(source, self.manifest.features.sampling_rate, self.manifest.shortest)
         if not samples.any():
             warnings.warn(f"{name_of(source)} is silent: every sample is zero", stacklevel=2)
         return samples
@@ -154,8 +148,5 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
     if manifest.ctc is not None and manifest.ctc.kind not in KINDS:
         raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
-    graphs = {graph.precision: graph for graph in manifest.graphs}
-    graph = manifest.graphs[0] if precision is None else graphs.get(precision)
-    if graph is None:
-        raise OptionError(f"{directory} has no graph in {precision}; it has: {', '.join(graphs)}")
-    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision))
+    graph = find_graph(directory, manifest, precision)
+    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision, graph.provider))

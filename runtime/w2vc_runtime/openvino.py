@@ -7,14 +7,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .errors import BundleError, InferenceError, MissingExtraError
+from .errors import BundleError, InferenceError, MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     from .session import Tensors
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.
-PRECISIONS = {"fp32": "f32", "fp16": "f32", "bf16": "bf16"}
+PRECISIONS = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "bf16"}
 TELEMETRY = "openvino_telemetry"
 
 
@@ -26,7 +26,7 @@ class OpenVinoSession:
     def __init__(self, path: Path, precision: str) -> None:
         openvino = _openvino()
         if precision not in PRECISIONS:
-            raise BundleError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+            raise OptionError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
         self._path = path
         self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
         self._version = openvino.__version__

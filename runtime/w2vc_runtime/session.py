@@ -82,7 +82,7 @@ def _auto(path: Path, precision: str) -> Session:
     if platform.machine() in ("x86_64", "AMD64"):
         try:
             return OpenVinoSession(path, precision)
-        except (MissingExtraError, BundleError):
+        except (MissingExtraError, OptionError, BundleError):
             pass  # not installed, or not a graph for it
     return _cpu(path, precision)
 
@@ -99,11 +99,17 @@ def _onnxruntime(provider: str) -> Any:
 PROVIDERS: dict[str, Provider] = {"auto": _auto, "cpu": _cpu, "cuda": _cuda, "openvino": OpenVinoSession}
 
 
-def open_session(path: Path, provider: str, precision: str = "fp32") -> Session:
+def open_session(path: Path, provider: str, precision: str = "fp32", written_for: str | None = None) -> Session:
     """Load a graph on a provider; raise `OptionError` for one that is unknown or not available here.
 
-    precision: of the graph, as its manifest has it.
+    precision: of the graph, and written_for: the provider that it is written for, as its manifest has them. ``auto``
+    takes the latter where it works.
     """
     if provider not in PROVIDERS:
         raise OptionError(f"unknown provider {provider!r}; known: {', '.join(PROVIDERS)}")
+    if provider == "auto" and written_for in PROVIDERS:
+        try:
+            return PROVIDERS[written_for](path, precision)
+        except (MissingExtraError, OptionError, BundleError):
+            pass
     return PROVIDERS[provider](path, precision)

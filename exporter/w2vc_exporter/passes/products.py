@@ -1,0 +1,162 @@
+"""Convolutions over time as products, channels last.
+
+    x [B, C, T] -> Conv(W [D, C, k], stride s) -> y [B, D, N]
+    ->  x -> Transpose -> the k samples of each of the N frames side by side [B, N, k * C] -> MatMul(W') (-> Add(bias))
+          -> Transpose -> y
+
+Whole convolutions only: one group, no padding, no dilation. Transposes that meet, with nothing but element-wise
+operators between them, cancel: a stack of such convolutions, with layer norms over the channels or none, stays channels
+last from end to end. Products can be quantised, and need no layout of their own where lengths vary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx_ir as ir
+
+from .weights import add_constant, drop_unused, unmap
+
+CHANNELS_LAST = (0, 2, 1)
+ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
+
+
+class ConvolutionsToProducts(ir.passes.InPlacePass):
+    """The rewrite above. inputs: only convolutions of that many channels; None for all."""
+
+    def __init__(self, inputs: int | None = None) -> None:
+        super().__init__()
+        self.inputs = inputs
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        found = [node for node in model.graph if _fits(node) and self.inputs in (None, _weight(node).shape[1])]
+        for node in found:
+            _replace(model.graph, node)
+        for node in [node for node in model.graph if node.op_type == "Transpose"]:
+            _cancel(model.graph, node)
+        return ir.passes.PassResult(model, modified=bool(found))
+
+
+def _weight(node: ir.Node) -> ir.TensorProtocol:
+    weight = node.inputs[1]
+    assert weight is not None
+    assert weight.const_value is not None
+    return weight.const_value
+
+
+def _fits(node: ir.Node) -> bool:
+    if node.op_type != "Conv" or node.inputs[1] is None or node.inputs[1].const_value is None:
+        return False
+    attributes = node.attributes
+    return (
+        len(_weight(node).shape) == 3
+        and attributes.get_int("group", 1) == 1
+        and not any(attributes.get_ints("pads", ()))
+        and set(attributes.get_ints("dilations", (1,))) == {1}
+        and attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    )
+
+
+class _Builder:
+    """Makes nodes named after one that they replace."""
+
+    def __init__(self, graph: ir.Graph, name: str, dtype: ir.DataType) -> None:
+        self.graph, self.name, self.dtype = graph, name, dtype
+        self.nodes: list[ir.Node] = []
+
+    def constant(self, suffix: str, array: np.ndarray) -> ir.Value:
+        return add_constant(self.graph, f"{self.name}_{suffix}", array)
+
+    def integers(self, suffix: str, *numbers: int) -> ir.Value:
+        return self.constant(suffix, np.array(numbers, np.int64))
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Iterable[ir.Value],
+        suffix: str,
+        dtype: ir.DataType | None = None,
+        **attributes: object,
+    ) -> ir.Value:
+        node = ir.node(op_type, list(inputs), attributes, name=f"{self.name}_{suffix}")  # type: ignore[arg-type]
+        value = node.outputs[0]
+        value.name, value.dtype = f"{self.name}_{suffix}_0", dtype or self.dtype
+        self.nodes.append(node)
+        return value
+
+
+def _replace(graph: ir.Graph, node: ir.Node) -> None:
+    x, y = node.inputs[0], node.outputs[0]
+    assert x is not None
+    assert x.dtype is not None
+    assert node.name is not None
+    weight = _weight(node)
+    array = weight.numpy()
+    outputs, channels, kernel = array.shape
+    stride = node.attributes.get_ints("strides", (1,))[0]
+    build = _Builder(graph, node.name, x.dtype)
+    last = build.node("Transpose", [x], "last", perm=CHANNELS_LAST)
+    frames = _frames(build, last, kernel, stride, channels)
+    matrix = build.constant(
+        "matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs))
+    )
+    del array
+    unmap(weight)
+    result = build.node("MatMul", [frames, matrix], "product")
+    build.nodes[-1].name = node.name  # whoever wants the convolution left alone means the product
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        result = build.node("Add", [result, node.inputs[2]], "bias")
+    first = build.node("Transpose", [result], "first", perm=CHANNELS_LAST)
+    name, weights = y.name, node.inputs[1:2]
+    ir.convenience.replace_nodes_and_values(graph, node, [node], build.nodes, [y], [first])
+    first.name = name
+    drop_unused(graph, weights)
+
+
+def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
+    """The samples of each frame side by side: x [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
+    one = build.integers("one", 1)
+    integer = ir.DataType.INT64
+    length = build.node("Shape", [x], "length", integer, start=1, end=2)
+    room = build.node("Sub", [length, build.integers("kernel", kernel)], "room", integer)
+    step = build.integers("stride", stride)
+    steps = build.node("Mul", [build.node("Div", [room, step], "whole", integer), step], "steps", integer)
+    parts = []
+    shape = build.integers("shape", 0, -1, stride * channels)
+    for tap in range(0, kernel - stride + 1, stride):  # as many samples as from one frame to the next: no copy of them
+        end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + stride)], f"until_{tap}", integer)
+        part = build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one], f"part_{tap}")
+        parts.append(build.node("Reshape", [part, shape], f"rows_{tap}"))
+    for tap in range(kernel - kernel % stride, kernel):
+        end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + 1)], f"until_{tap}", integer)
+        parts.append(build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one, step], f"part_{tap}"))
+    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=2)
+
+
+def _cancel(graph: ir.Graph, node: ir.Node) -> None:
+    """Drop a transpose and its inverse in front of it, with element-wise operators between."""
+    if not _is_channels_last(node) or node.outputs[0].is_graph_output():
+        return
+    value = node.inputs[0]
+    between: list[ir.Node] = []
+    while value is not None and (producer := value.producer()) is not None and len(list(value.uses())) == 1:
+        if _is_channels_last(producer):
+            source = producer.inputs[0]
+            top = between[-1] if between else None
+            if top is not None:
+                top.replace_input_with(0, source)
+                ir.convenience.replace_all_uses_with(node.outputs[0], between[0].outputs[0])
+            else:
+                assert source is not None
+                ir.convenience.replace_all_uses_with(node.outputs[0], source)
+            graph.remove([node, producer], safe=True)
+            return
+        if producer.op_type not in ELEMENTWISE:
+            return
+        between.append(producer)
+        value = producer.inputs[0]
+
+
+def _is_channels_last(node: ir.Node) -> bool:
+    return node.op_type == "Transpose" and tuple(node.attributes["perm"].as_ints()) == CHANNELS_LAST

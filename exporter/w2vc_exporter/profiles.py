@@ -1,0 +1,33 @@
+"""What a graph is written for: the form that each provider computes fastest, measured by ``benchmarks/profiles.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a graph is written.
+
+    products: whether the convolutions of the front end become products, channels last (`ConvolutionsToProducts`).
+    OpenVINO transposes around convolutions wherever lengths vary; ONNX Runtime is as fast with either, and GPUs have
+    convolutions of their own.
+    static: whether int8 has scales measured beforehand (`QuantizeStatic`), or finds them in what comes by
+    (`QuantizeMatMul`), for which ONNX Runtime's CPU provider has kernels and no other has. The latter always comes with
+    ``products``: half of the arithmetic of a short clip is in the front end.
+    session: the provider that the graph is judged on besides ONNX Runtime's on the CPU; None for no other.
+    """
+
+    products: bool = False
+    static: bool = False
+    session: str | None = None
+
+
+# None: no provider in particular.
+PROFILES: dict[str | None, Profile] = {
+    None: Profile(),
+    "cpu": Profile(),
+    "cuda": Profile(static=True),
+    "tensorrt": Profile(static=True),
+    "openvino": Profile(products=True, static=True, session="openvino"),
+}

@@ -1,0 +1,178 @@
+"""``w2vc verify``: a bundle proves itself where there is no PyTorch, and a wrong one does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from oracle import tiny
+from test_architecture import FORBID, python
+from test_command_line import refused
+
+from w2vc_exporter import ExportOptions, export
+from w2vc_runtime import cases, stored
+from w2vc_runtime import cli as run_cli
+from w2vc_runtime.manifest import Manifest, digest, file_entry
+from w2vc_runtime.parity import BUDGETS, Expected, Reference, verify
+
+
+@pytest.fixture
+def bundle(digits, tmp_path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(digits["fp32"], tmp_path / "bundle"))
+
+
+def sign(bundle: Path, files: bool = True) -> None:
+    """Make the hashes fit again, as one would who wanted a bundle to look intact."""
+    manifest = Manifest.read(bundle)
+    if files:
+        manifest = dataclasses.replace(manifest, files={name: file_entry(bundle / name) for name in manifest.files})
+    (bundle / "manifest.json").write_text(manifest.to_json())
+    report = json.loads((bundle / "report.json").read_text())
+    report["manifest"] = manifest.sha256
+    report["sha256"] = digest(report)
+    (bundle / "report.json").write_text(json.dumps(report))
+
+
+def rewrite(bundle: Path, change: Callable[[onnx.ModelProto], None]) -> None:
+    graph = onnx.load(bundle / "model.onnx")
+    change(graph)
+    onnx.save(graph, bundle / "model.onnx")
+    sign(bundle)
+
+
+def louder(graph: onnx.ModelProto) -> None:
+    for tensor in graph.graph.initializer:
+        if tensor.name == "lm_head.bias":
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
+
+
+def rename(graph: onnx.ModelProto) -> None:
+    graph.graph.output[0].name = graph.graph.node[-1].output[0] = "scores"
+
+
+def test_a_bundle_proves_itself_without_pytorch(digits):
+    code = (
+        f"from w2vc_runtime.cli import main; sys.exit(main(['verify', {str(digits['fp16'])!r}, '--provider', 'cpu']))"
+    )
+    result = python(FORBID.format(names=["torch", "onnx", "transformers", "w2vc_exporter", "w2vc_model"]) + code)
+    assert result.returncode == 0, result.stderr
+    header, row = result.stdout.splitlines()
+    assert header.split()[:2] == ["precision", "provider"]
+    assert row.split()[:2] == ["fp16", "cpu"]
+    assert row.endswith("passed")
+
+
+@pytest.mark.parametrize("cell", [("conformer-relative", "group", "ctc"), ("wav2vec2", "group", "pretraining")])
+def test_padded_batches_of_hugging_face_are_stored_too(cell, tmp_path, capsys):
+    checkpoint = tiny(*cell, brief=True)[1]
+    export(ExportOptions(checkpoint, head=cell[2], padding="hf-exact", output=tmp_path / "b"))
+    assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [(louder, "failed: fp32, one frame: differs by"), (rename, "failed: fp32, one frame: the graph gives NaN or")],
+)
+def test_another_graph_under_new_hashes_fails(change, line, bundle, capsys):
+    rewrite(bundle, lambda graph: None)
+    assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 0
+    capsys.readouterr()
+    rewrite(bundle, change)
+    assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].endswith("failed")
+    assert line in captured.err
+
+
+def test_a_graph_that_cannot_be_loaded_fails(bundle, capsys):
+    (bundle / "model.onnx").write_bytes(b"no graph")
+    sign(bundle)
+    assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
+    assert "cannot load" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "verification.npz"])
+def test_a_flipped_byte(name, bundle, capsys):
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    assert f"{name} is damaged" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+def test_reports_that_do_not_belong(digits, bundle, capsys):
+    shutil.copyfile(digits["fp16"] / "report.json", bundle / "report.json")
+    assert "report.json is the report of another bundle" in refused(capsys, run_cli.main, "verify", bundle)
+    (bundle / "report.json").write_text((digits["fp32"] / "report.json").read_text().replace("e-0", "e-1"))
+    assert "report.json is damaged: its content" in refused(capsys, run_cli.main, "verify", bundle)
+    (bundle / "report.json").write_text("{")
+    assert "report.json is damaged: it is not a report" in refused(capsys, run_cli.main, "verify", bundle)
+    (bundle / "report.json").unlink()
+    assert "lacks report.json" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+def test_audio_that_this_numpy_makes_otherwise(bundle, capsys, monkeypatch):
+    monkeypatch.setattr(cases, "SPEECH_LEVEL", 0.2)
+    assert "does not make the audio that" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+def test_bundles_that_hold_no_reference_or_another(bundle, capsys):
+    arrays = dict(np.load(bundle / "verification.npz"))
+    for broken in ({**arrays, "logits.frames": arrays["logits.frames"][:-1]}, {"clips": arrays["clips"]}):
+        np.savez(bundle / "verification.npz", **broken)
+        sign(bundle)
+        assert "verification.npz does not fit the manifest" in refused(capsys, run_cli.main, "verify", bundle)
+    manifest = Manifest.read(bundle)
+    files = {name: entry for name, entry in manifest.files.items() if name != "verification.npz"}
+    (bundle / "manifest.json").write_text(dataclasses.replace(manifest, files=files).to_json())
+    sign(bundle)
+    assert "has no verification.npz" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+def test_a_precision_that_is_not_there(bundle, capsys):
+    assert "has no graph in int8" in refused(capsys, run_cli.main, "verify", bundle, "--precision", "int8")
+
+
+class Echo:
+    """A session that gives what PyTorch gave, but for what a test changes."""
+
+    provider = "echo"
+
+    def __init__(self, outputs: list[dict[str, np.ndarray]]) -> None:
+        self.outputs = iter(outputs)
+
+    def run(self, inputs):
+        return next(self.outputs)
+
+
+def test_what_is_stored_stays_small_and_judges_as_the_whole_does(tmp_path):
+    """24 layers of 1024 channels would take 100 MB whole; frames between the stored ones show in the choices."""
+    generator = np.random.default_rng(0)
+    shapes = {"logits": (600, 32), **{f"hidden_states_{layer}": (600, 1024) for layer in range(25)}}
+    whole = {name: generator.standard_normal((2, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    expected = {name: tuple(map(Expected.whole, value)) for name, value in whole.items()}
+    reference = Reference("c", (np.zeros(400, np.float32),) * 2, 12.0, {}, expected)
+    stored.write(tmp_path / "a.npz", [reference], "logits")
+    stored.write(tmp_path / "b.npz", [reference], "logits")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert 3e6 < (tmp_path / "a.npz").stat().st_size < 4.2e6
+
+    arrays = dict(np.load(tmp_path / "a.npz"))
+    rows = int(arrays["rows"])
+    few = {name: tuple(stored.expected_of(arrays, name, rows)) for name in shapes}
+    cut = dataclasses.replace(reference, expected=few)
+    assert not verify(Echo([whole]), [cut], BUDGETS["fp32"], "logits").problems
+    for name in shapes:
+        other = {**whole, name: whole[name] * np.float32(1.001)}
+        assert verify(Echo([other]), [cut], BUDGETS["fp32"], "logits").problems
+    shifted = whole["logits"].copy()
+    shifted[:, 1] = -shifted[:, 1]  # a frame that is not stored
+    verdict = verify(Echo([{**whole, "logits": shifted}]), [cut], BUDGETS["fp32"], "logits")
+    assert (verdict.rows[0].choices, verdict.rows[0].same) == (1200, 1198)
