@@ -20,9 +20,9 @@ PUBLIC = {
     },
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
-        "AudioError", "BundleError", "Classification", "Embedding", "FrameLabels", "HiddenStates", "InferenceError",
-        "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript", "W2vcError",
-        "Word", "load",
+        "AudioError", "BundleError", "Classification", "Embedding", "EngineError", "FrameLabels", "HiddenStates",
+        "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript",
+        "W2vcError", "Word", "load",
     },
 }  # fmt: skip
 FORBID = "import sys; sys.modules.update(dict.fromkeys({names!r}, None)); "
