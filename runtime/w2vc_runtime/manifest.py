@@ -107,9 +107,10 @@ class FileEntry:
 class Engine:
     """A graph compiled by TensorRT.
 
-    file: the plan. sha256, size: its own, in bytes. backend, version: what compiled it, and what runs it. targets: GPUs,
-    such as ``sm89``; none for all that the backend takes by itself. graph: sha256 of each file that it was compiled from.
-    profiles: ``seconds`` and ``batch`` of each, least, typical and most, and ``shapes`` of the inputs likewise.
+    file: the plan. sha256, size: its own, in bytes. backend, version: what compiled it, and what runs it. targets:
+    GPUs, such as ``sm89``; none for all that the backend takes by itself. graph: sha256 of each file that it was
+    compiled from. profiles: ``seconds`` and ``batch`` of each, least, typical and most, and likewise ``shapes`` of the
+    inputs.
     """
 
     file: str

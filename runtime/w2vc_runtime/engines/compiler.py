@@ -208,7 +208,7 @@ def _work(backend: Backend, job: dict[str, Any]) -> dict[str, Any]:
     if done.returncode < 0:
         ended = signal.Signals(-done.returncode)
         hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
-        raise EngineError(f"{backend.name} was ended by {ended.name}{hint}; nothing was changed")
+        raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")
     if done.returncode:
         raise EngineError(f"{backend.name} failed: {last}")
     return json.loads(last)

@@ -23,12 +23,12 @@ TARGET = re.compile(r"SM\d+")
 # What TensorRT only warns of, and what then fails where the engine runs.
 FATAL_WARNING = "not self-consistent"
 FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
-# Its messages, and what they come to; the first that matches.
+# Its messages, and what they come to; the first that matches. Where in its sources is of no use.
 MESSAGES = (
     (r"out of memory|OutOfMemory|bad_alloc|Memory allocation failed", "memory ran out; take smaller profiles"),
     (r"Could not find any implementation for node (\S+)", r"there is no implementation of node \1 for these profiles"),
-    (r"Myelin \(\[[^\]]*\] (.*?)\.? In \w+ at ", r"\1"),
-    (r"[\w:]+: Error Code \d+: (?:[\w ]+ \()?(.*?)\.?(?: In \w+ at .*)?", r"\1"),
+    (r"Myelin \(\[[^\]]*\] (.*)", r"\1"),
+    (r"[\w:]+: Error Code \d+: (?:[\w ]+ \()?(.*)", r"\1"),
 )
 
 
@@ -53,18 +53,24 @@ class Log:
 
     def reason(self) -> str:
         """The first error in plain words."""
-        errors = [text for severity, text in self.lines if severity in ("ERROR", "INTERNAL_ERROR")]
+        errors = [plain(text) for severity, text in self.lines if severity in ("ERROR", "INTERNAL_ERROR")]
         for text in errors:
             for pattern, meaning in MESSAGES:
-                if found := re.search(pattern + "$", text) or re.search(pattern, text):
+                if found := re.search(pattern, text):
                     return found.expand(meaning)
         return errors[0] if errors else "it does not say why"
+
+
+def plain(text: str) -> str:
+    """A message without the place in TensorRT's sources."""
+    return re.split(r"\.? In \w+ at ", " ".join(text.split()))[0]
 
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Do a job; see above."""
     tensorrt = importlib.import_module(job["module"])
     targets = [name for name in dir(getattr(tensorrt, "ComputeCapability", None)) if TARGET.fullmatch(name)]
+    targets.sort(key=lambda name: int(name[2:]))
     answer: dict[str, Any] = {"version": tensorrt.__version__, "targets": targets}
     if "graph" in job:
         log = Log(tensorrt)
@@ -106,7 +112,7 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any]) -> dict[str, Any]
         raise Refusal(log.reason())
     for _, text in log.lines:
         if FATAL_WARNING in text:
-            raise Refusal(f"a profile does not fit the graph: {text}")
+            raise Refusal(f"a profile does not fit the graph: {plain(text)}")
     Path(job["plan"]).write_bytes(plan)
     return {"layers": network.num_layers, "seconds": time.perf_counter() - start}
 
@@ -116,8 +122,14 @@ def parser_problem(parser: Any, log: Log) -> str:
     if not parser.num_errors:
         return log.reason()
     error = parser.get_error(0)
-    node = f"node {error.node_name()!r} ({error.node_operator()}): " if error.node_operator() else ""
-    return node + error.desc()
+    if error.code().name == "MODEL_DESERIALIZE_FAILED":
+        return "it is not an ONNX model, or a part of one"
+    asserted = re.search(r'"(.*)"', error.desc())  # a condition in C++, and in quotes what it means
+    reason = asserted[1] if asserted else plain(error.desc())
+    if not error.node_operator():
+        return reason
+    node = f"node {error.node_name()!r} ({error.node_operator()}) is not supported"
+    return node if reason == "false" else f"{node}: {reason}"
 
 
 if __name__ == "__main__":
