@@ -126,7 +126,7 @@ class Engine:
     @property
     def summary(self) -> str:
         """What it is for, in one line."""
-        gpus = "+".join(self.targets) or "any GPU of the backend"
+        gpus = "+".join(self.targets) or "default GPUs"
         longest = max(profile["seconds"][2] for profile in self.profiles)
         size = f"{self.size / 1e6:.1f} MB"
         return f"{self.backend} {self.version}, {self.precision}, {gpus}, {size}, up to {longest:g} s"

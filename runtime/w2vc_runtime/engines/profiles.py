@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,7 @@ SPEC = re.compile(r"seconds=([^:,]+):([^:,]+):([^:,]+),batch=([^:,]+):([^:,]+):(
 class OptimizationProfile:
     """Clips from the least to the most that an engine takes, and those in between that it is tuned for.
 
-    seconds: least, typical and most of the longest clip of a batch. batch: least, typical and most clips. Those who
-    make one by hand `check` it.
+    seconds: least, typical and most, of the longest clip of a batch. batch: least, typical and most clips.
     """
 
     seconds: tuple[float, float, float]
@@ -72,7 +71,7 @@ class OptimizationProfile:
 
     def to_dict(self, manifest: Manifest) -> dict[str, Any]:
         """The profile as a manifest has it."""
-        return {**asdict(self), "shapes": self.shapes(manifest)}
+        return {"seconds": list(self.seconds), "batch": list(self.batch), "shapes": self.shapes(manifest)}
 
 
 def _clip_shapes(samples: int, manifest: Manifest) -> dict[str, tuple[int, ...]]:
