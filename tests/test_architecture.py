@@ -20,9 +20,9 @@ PUBLIC = {
     },
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
-        "AudioError", "BundleError", "Classification", "Embedding", "FrameLabels", "HiddenStates", "InferenceError",
-        "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript", "W2vcError",
-        "Word", "load",
+        "AudioError", "BundleError", "Classification", "Embedding", "EngineError", "FrameLabels", "HiddenStates",
+        "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript",
+        "W2vcError", "Word", "load",
     },
 }  # fmt: skip
 FORBID = "import sys; sys.modules.update(dict.fromkeys({names!r}, None)); "
@@ -67,7 +67,7 @@ def test_public_names(package):
 
 def test_every_runtime_module_imports_without_torch_and_without_its_extras():
     forbidden = ["torch", "onnx", "transformers", "w2vc_model", "w2vc_exporter"]
-    forbidden += ["onnxruntime", "openvino", "soundfile", "soxr"]
+    forbidden += ["onnxruntime", "openvino", "soundfile", "soxr", "tensorrt", "tensorrt_rtx"]
     imports = "; ".join(f"import {name}" for name in modules("w2vc_runtime"))
     result = python(FORBID.format(names=forbidden) + imports)
     assert result.returncode == 0, result.stderr
@@ -80,7 +80,7 @@ def test_the_model_imports_nothing_of_ours():
 
 
 def test_importing_the_runtime_loads_no_backend():
-    names = ("onnxruntime", "openvino", "soxr")
+    names = ("onnxruntime", "openvino", "soxr", "tensorrt", "tensorrt_rtx")
     result = python(f"import w2vc_runtime, sys; print(sorted(m for m in sys.modules if m in {names}))")
     assert result.stdout.strip() == "[]"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
+from w2vc_runtime.engines import add_engine_arguments
 
 from .api import export
 from .errors import RejectedError
@@ -88,10 +89,13 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         "--padding", choices=PADDINGS, default=PADDINGS[0],
         help="what a padded batch computes: each clip as if alone (default), or what Hugging Face computes",
     )  # fmt: skip
+    parser.add_argument("--tensorrt", action="store_true", help="compile TensorRT engines too; needs no GPU")
+    add_engine_arguments(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: named after the checkpoint, head and precision"
     )
-    return ExportOptions(**vars(parser.parse_args(argv)))
+    values = vars(parser.parse_args(argv))
+    return ExportOptions(**{**values, "profiles": tuple(values["profiles"])})
 
 
 def _layers(text: str) -> tuple[int, ...] | str:
@@ -123,6 +127,7 @@ def summary(result: ExportResult) -> str:
         for each in graph.kept:
             rows.append((f"{precision} kept", f"{len(each['nodes'])} more nodes in fp32: {each['reason']}"))
         rows.append((f"{precision} latency", _latency(measured["precisions"][precision])))
+    rows += [("engine", f"{engine.summary}; compiled, and not run") for engine in manifest.engines]
     rows += [("slower", sentence) for sentence in measured["slower"]]
     rows.append(("report", str(result.bundle / PAGE)))
     rows.append(("time", f"{result.seconds:.1f} s"))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from w2vc_runtime.engines import EngineOptions, check_graph
+
 from .errors import ExportError
 from .profiles import PROFILES
 
@@ -56,6 +58,8 @@ class ExportOptions:
     computes for a padded batch).
     hidden_states: for head ``base``, which hidden states to give besides the last: numbers of layers (0 is what goes
     into the first), or ``all``.
+    tensorrt: compile each graph to a TensorRT engine too, which needs no GPU. targets, profiles: what for; those of
+    `EngineOptions`.
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
     """
 
@@ -70,6 +74,9 @@ class ExportOptions:
     output: str | Path | None = None
     target_lang: str | None = None
     hidden_states: tuple[int, ...] | Literal["all"] = ()
+    tensorrt: bool = False
+    targets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -92,6 +99,17 @@ class ExportOptions:
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
         if self.target_lang is not None and self.task != "ctc":
             raise ExportError(f"a target language belongs to head 'ctc', not to {self.task!r}")
+
+        if (self.targets or self.profiles) and not self.tensorrt:
+            raise ExportError("targets and profiles are for engines, and none is asked for; add --tensorrt")
+        if self.engines is not None:
+            for precision in self.precisions:
+                check_graph(precision, self.provider)
+
+    @property
+    def engines(self) -> EngineOptions | None:
+        """What to compile engines for; None for no engines."""
+        return EngineOptions(self.targets, self.profiles) if self.tensorrt else None
 
     @property
     def source(self) -> Path:

@@ -22,8 +22,9 @@ from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime import stored
 from w2vc_runtime.cases import make
 from w2vc_runtime.ctc import GreedyDecoder
+from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Ctc, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
 from w2vc_runtime.session import Tensors
 
@@ -73,7 +74,10 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     limits = read_budget(options.budget) if options.budget is not None else {}
     budgets = {precision: dataclasses.replace(BUDGETS[precision], **limits) for precision in options.precisions}
     profile = PROFILES[options.provider]
-    progress = Progress(4 + len(budgets))
+    engines = options.engines
+    progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
+    if engines:
+        engines.check()
     source, target = find_checkpoint(options.source, options.target_lang), options.target
     with bundle.staging(target) as directory:
         with progress.step(f"reading {options.source.name}"):
@@ -81,6 +85,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)
+            if engines:
+                engines.resolve(described["shortest"], features)
             corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
             calibration = _calibration(options, features, described["frames"], described["shortest"], model)
         scratch = directory / "scratch"
@@ -134,8 +140,10 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             certificate = report.write(directory, manifest, facts, verdicts, drifts)
             if problems:
                 raise _rejected(problems, directory, target)
-            (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-            bundle.publish(directory, target)
+        if engines:
+            manifest = dataclasses.replace(manifest, engines=_compile(directory, manifest, engines, progress))
+        (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
     return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
 
@@ -201,6 +209,17 @@ def _decode(rules: Ctc | None) -> Decode | None:
         return None
     decoder = GreedyDecoder(rules)
     return lambda logits: decoder.text(decoder.characters(logits))
+
+
+def _compile(directory: Path, manifest: Manifest, options: EngineOptions, progress: Progress) -> tuple[Engine, ...]:
+    """An engine of each graph, written beside them."""
+    engines = []
+    for graph in manifest.graphs:
+        with progress.step(f"compiling {graph.precision}"):
+            plan = directory / options.file_name(graph.precision)
+            plan.parent.mkdir(exist_ok=True)
+            engines.append(compile_graph(directory, manifest, graph, options, plan).engine)
+    return tuple(engines)
 
 
 def _facts(model: SpeechModel) -> report.Facts:

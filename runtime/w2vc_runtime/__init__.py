@@ -5,7 +5,7 @@ model = load("digits-ctc-fp16")
 print(model("call.flac").text)
 """
 
-from .errors import AudioError, BundleError, InferenceError, MissingExtraError, OptionError, W2vcError
+from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
     Classification,
@@ -24,6 +24,7 @@ __all__ = [
     "BundleError",
     "Classification",
     "Embedding",
+    "EngineError",
     "FrameLabels",
     "HiddenStates",
     "InferenceError",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
+from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Graph, Manifest, Tensor
@@ -78,13 +79,13 @@ def info(bundle: Path, as_json: bool) -> int:
     if as_json:
         print(manifest.to_json(), end="")
         return DONE
-    size = sum(entry.size for entry in manifest.files.values())
+    sizes = [*(entry.size for entry in manifest.files.values()), *(engine.size for engine in manifest.engines)]
     rate = manifest.features.sampling_rate
     rows = {
         "name": manifest.name,
         "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
         "graphs": ", ".join(map(_graph, manifest.graphs)),
-        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "size": f"{sum(sizes) / 1e6:.1f} MB in {len(sizes)} files",
         "input": f"{rate} Hz mono, at least {1000 * manifest.shortest / rate:g} ms",
         "features": f"{manifest.features.kind} ({manifest.features.extractor})",
         "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
@@ -95,6 +96,8 @@ def info(bundle: Path, as_json: bool) -> int:
     }
     for precision, verdict in manifest.verification.items():
         rows[f"{precision} verified"] = verdict["summary"]
+    if manifest.engines:
+        rows["engines"] = "; ".join(f"{engine.file} ({engine.summary})" for engine in manifest.engines)
     if manifest.ctc is not None:
         rows["vocabulary"] = f"{len(manifest.ctc.vocabulary)} tokens"
     if manifest.labels is not None:
@@ -122,6 +125,14 @@ def verify(bundle: Path, provider: str, precision: str | None) -> int:
 def _graph(graph: Graph) -> str:
     written_for = f", for {graph.provider}" if graph.provider else ""
     return f"{graph.precision} ({graph.files[0]}, opset {graph.opset}{written_for})"
+
+
+def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) -> int:
+    """Compile a graph of a bundle into it, and say what came of it."""
+    compiled = compile_bundle(bundle, options, precision)
+    print(f"{bundle / compiled.engine.file}: {compiled.engine.summary}")
+    print(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
+    return DONE
 
 
 def _shape(tensor: Tensor) -> str:
@@ -159,7 +170,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
     command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: all")
     command.set_defaults(command=lambda arguments: verify(arguments.bundle, arguments.provider, arguments.precision))
+
+    command = commands.add_parser("compile", help="compile a graph of a bundle to a TensorRT engine; needs no GPU")
+    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
+    command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: its first")
+    command.add_argument("--backend", choices=BACKENDS, default=EngineOptions.backend, help="default: %(default)s")
+    add_engine_arguments(command)
+    command.set_defaults(command=_compile_command)
     return parser
+
+
+def _compile_command(arguments: argparse.Namespace) -> int:
+    options = EngineOptions(arguments.targets, tuple(arguments.profiles), arguments.backend)
+    return compile_engine(arguments.bundle, options, arguments.precision)
 
 
 def _run_command(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
     W2vcError(Exception)
       AudioError(ValueError)            a recording cannot be read, is empty, too short or not finite
       BundleError(ValueError)           a bundle is missing, damaged or not understood
+      EngineError(RuntimeError)         TensorRT does not compile a graph
       InferenceError(RuntimeError)      a backend failed while it computed
       MissingExtraError(ImportError)    an optional package is not installed
       OptionError(ValueError)           an argument has no such value
@@ -21,6 +22,10 @@ class AudioError(W2vcError, ValueError):
 
 class BundleError(W2vcError, ValueError):
     """A bundle is missing, damaged, or newer than this package."""
+
+
+class EngineError(W2vcError, RuntimeError):
+    """TensorRT does not compile a graph, or died on it."""
 
 
 class InferenceError(W2vcError, RuntimeError):

@@ -104,11 +104,41 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """A graph compiled by TensorRT.
+
+    file: the plan. sha256, size: its own, in bytes. backend, version: what compiled it, and what runs it. targets:
+    GPUs, such as ``sm89``; none for all that the backend takes by itself. graph: sha256 of each file that it was
+    compiled from. profiles: ``seconds`` and ``batch`` of each, least, typical and most, and likewise ``shapes`` of the
+    inputs.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    backend: str
+    version: str
+    targets: tuple[str, ...]
+    precision: str
+    graph: dict[str, str]
+    profiles: tuple[dict[str, Any], ...]
+
+    @property
+    def summary(self) -> str:
+        """What it is for, in one line."""
+        gpus = "+".join(self.targets) or "default GPUs"
+        longest = max(profile["seconds"][2] for profile in self.profiles)
+        size = f"{self.size / 1e6:.1f} MB"
+        return f"{self.backend} {self.version}, {self.precision}, {gpus}, {size}, up to {longest:g} s"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a runtime has to know about a bundle.
 
     frames: how many valid frames a clip has on each time axis that the shapes name. shortest: the fewest samples for
-    which there is an answer. ctc: for head ``ctc``. labels: for the classification heads.
+    which there is an answer. ctc: for head ``ctc``. labels: for the classification heads. engines: compiled from the
+    graphs, maybe later and elsewhere.
     """
 
     name: str
@@ -129,6 +159,7 @@ class Manifest:
     ctc: Ctc | None = None
     labels: Labels | None = None
     created: str = ""
+    engines: tuple[Engine, ...] = ()
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -140,8 +171,15 @@ class Manifest:
         """Hash of all but the time of the export."""
         return digest(json.loads(json.dumps(self._values())))
 
+    @property
+    def certified(self) -> str:
+        """Hash of the manifest as the certificate knew it: before engines were compiled."""
+        return dataclasses.replace(self, engines=()).sha256
+
     def _values(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
+        if not self.engines:
+            del values["engines"]
         return {**values, "features": {"kind": self.features.kind, **values["features"]}}
 
     @classmethod
@@ -194,6 +232,10 @@ def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
             Graph(**{**v, "files": tuple(v["files"]), "kept": tuple(v["kept"])}) for v in values["graphs"]
         )
         values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
+        values["engines"] = tuple(
+            Engine(**{**v, "targets": tuple(v["targets"]), "profiles": tuple(v["profiles"])})
+            for v in values.get("engines", ())
+        )
         return cls(**values)
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{FILE_NAME} does not follow schema {SCHEMA} ({error}); export the bundle again") from error
@@ -219,9 +261,14 @@ def find_graph(bundle: Path, manifest: Manifest, precision: str | None) -> Graph
 
 def check_files(bundle: Path, manifest: Manifest) -> None:
     """Compare every file with the manifest; raise `BundleError` on the first that is missing or altered."""
-    for name, entry in manifest.files.items():
+    plans = {engine.file: FileEntry(engine.sha256, engine.size) for engine in manifest.engines}
+    for name, entry in (manifest.files | plans).items():
         path = bundle / name
         if not path.is_file():
             raise BundleError(f"{bundle} lacks {name}, which its manifest lists; export the bundle again")
         if file_entry(path) != entry:
             raise BundleError(f"{path} is damaged: it does not match the manifest's sha256; export the bundle again")
+    for engine in manifest.engines:
+        for name, digest in engine.graph.items():
+            if name not in manifest.files or manifest.files[name].sha256 != digest:
+                raise BundleError(f"{bundle / engine.file} was compiled from another {name}; compile the bundle again")

@@ -93,7 +93,7 @@ def check_report(bundle: Path, manifest: Manifest) -> None:
         raise BundleError(f"{path} is damaged: it is not a report; export the bundle again") from error
     if not isinstance(report, dict) or report.get("sha256") != digest(report):
         raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
-    if report.get("manifest") != manifest.sha256:
+    if report.get("manifest") != manifest.certified:
         raise BundleError(f"{path} is the report of another bundle; take the one that was exported with {bundle}")
 
 

@@ -1,0 +1,214 @@
+"""Compile the graphs of a bundle, and put the plans into it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
+from w2vc_runtime.features import Recipe
+from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph
+
+from .backends import BACKENDS, Backend
+from .profiles import OptimizationProfile, default_profiles
+
+WORKER = Path(__file__).with_name("worker.py")
+FOLDER = "engines"
+# Providers whose int8 has scales in the graph; TensorRT has no kernels for the other kind, which finds them as it runs.
+SCALED = ("cuda", "tensorrt")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What to compile for.
+
+    targets: GPUs, such as ``sm89``; none for all that the backend takes by itself. profiles: texts that
+    `OptimizationProfile.parse` reads; none for clips up to 5, 15 and 30 seconds. Raises `OptionError` on a value that
+    is wrong, and on one that only this machine's TensorRT knows to be wrong from `check`.
+    """
+
+    targets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    backend: str = "tensorrt-rtx"
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise OptionError(f"unknown backend {self.backend!r}; known: {', '.join(BACKENDS)}")
+        if self.targets and not self.compiler.names_targets:
+            raise OptionError(f"backend {self.backend!r} compiles for the GPU of this machine; leave targets out")
+        if len(set(self.targets)) < len(self.targets):
+            raise OptionError(f"a target is named twice in {','.join(self.targets)}")
+        self._parsed()
+
+    @property
+    def compiler(self) -> Backend:
+        """The backend's entry."""
+        return BACKENDS[self.backend]
+
+    def resolve(self, shortest: int, features: Recipe) -> tuple[OptimizationProfile, ...]:
+        """The profiles asked for, or the usual ones; raise `OptionError` where the model has no answer for one.
+
+        shortest, features: of the model's manifest.
+        """
+        for profile in self._parsed():
+            profile.check(shortest, features.sampling_rate)
+        return self._parsed() or default_profiles(shortest, features)
+
+    def file_name(self, precision: str) -> str:
+        """Where an engine is in its bundle."""
+        return f"{FOLDER}/{'-'.join((self.backend, *self.targets, precision))}.plan"
+
+    def check(self) -> None:
+        """Ask the backend; raise `MissingExtraError` without it, `OptionError` for a target that it does not have."""
+        if find_spec(self.compiler.module) is None:
+            raise MissingExtraError("compiling engines", self.backend, self.compiler.extra)
+        answer = _work(self.compiler, {})
+        known = [name.lower() for name in answer["targets"]]
+        for target in self.targets:
+            if target not in known:
+                version = answer["version"]
+                raise OptionError(f"{self.backend} {version} has no target {target!r}; it has: {', '.join(known)}")
+
+    def _parsed(self) -> tuple[OptimizationProfile, ...]:
+        return tuple(map(OptimizationProfile.parse, self.profiles))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A plan that was written. layers: of the network. seconds: it took. log: TensorRT's warnings and errors."""
+
+    engine: Engine
+    layers: int
+    seconds: float
+    log: tuple[str, ...]
+
+
+def check_graph(precision: str, provider: str | None) -> None:
+    """Raise `OptionError` for a kind of graph that TensorRT has no kernels for. provider: what it is written for."""
+    if precision == "int8" and provider not in SCALED:
+        raise OptionError(
+            f"this int8 is written for provider {provider or 'cpu'!r}, and TensorRT has no kernels for it; "
+            "export with --provider tensorrt, or take another precision"
+        )
+
+
+def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path) -> Compiled:
+    """Compile one graph of a bundle that is being written; ``plan`` is where to.
+
+    Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
+    """
+    check_graph(graph.precision, graph.provider)
+    profiles = options.resolve(manifest.shortest, manifest.features)
+    entries = tuple(profile.to_dict(manifest) for profile in profiles)
+    job = {
+        "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
+        "plan": str(plan.resolve()),
+        "profiles": [entry["shapes"] for entry in entries],
+        "targets": [target.upper() for target in options.targets],
+    }
+    answer = _work(options.compiler, job)
+    if "problem" in answer:
+        raise EngineError(
+            f"{options.backend} {answer['version']} does not compile {bundle / graph.files[0]}: {answer['problem']}"
+        )
+    entry = file_entry(plan)
+    engine = Engine(
+        file=options.file_name(graph.precision),
+        sha256=entry.sha256,
+        size=entry.size,
+        backend=options.backend,
+        version=answer["version"],
+        targets=options.targets,
+        precision=graph.precision,
+        graph={name: manifest.files[name].sha256 for name in graph.files},
+        profiles=entries,
+    )
+    return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
+
+
+def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None = None) -> Compiled:
+    """Compile a graph of a bundle and put the engine into it, in place of one of the same name.
+
+    precision: which graph; by default the first. The manifest that names the engine is replaced last, so that the
+    bundle is as it was if anything fails. Raises what `compile_graph` does, `MissingExtraError`, and `BundleError`.
+    """
+    Manifest.read(bundle)  # before anything that takes time
+    options.check()
+    try:
+        with _locked(bundle), _folder(bundle) as folder:
+            manifest = Manifest.read(bundle)
+            check_files(bundle, manifest)
+            graph = find_graph(bundle, manifest, precision)
+            partial = folder / f".{os.getpid()}.plan"
+            compiled = compile_graph(bundle, manifest, graph, options, partial)
+            kept = tuple(each for each in manifest.engines if each.file != compiled.engine.file)
+            if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
+                _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
+            partial.replace(bundle / compiled.engine.file)
+            _replace_manifest(bundle, dataclasses.replace(manifest, engines=(*kept, compiled.engine)))
+    except OSError as error:
+        raise BundleError(f"cannot write in {bundle}: {error.strerror}") from error
+    return compiled
+
+
+@contextlib.contextmanager
+def _folder(bundle: Path) -> Iterator[Path]:
+    """The directory of the engines, rid of what a killed compilation left in it."""
+    folder = bundle / FOLDER
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        listed = {bundle / engine.file for engine in Manifest.read(bundle).engines}
+        for plan in folder.glob("*.plan"):
+            if plan not in listed:
+                plan.unlink()
+        with contextlib.suppress(OSError):  # it holds something
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(bundle: Path) -> Iterator[None]:
+    """Hold a bundle, so that of two compilations neither forgets the other's engine."""
+    descriptor = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise BundleError(f"{bundle} is being compiled by another process; wait until it is done") from error
+    finally:
+        os.close(descriptor)
+
+
+def _replace_manifest(bundle: Path, manifest: Manifest) -> None:
+    partial = bundle / f".{FILE_NAME}.partial"
+    try:
+        partial.write_text(manifest.to_json(), encoding="utf-8")
+        partial.replace(bundle / FILE_NAME)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _work(backend: Backend, job: dict[str, Any]) -> dict[str, Any]:
+    """Have the worker do a job; raise `EngineError` where it does not live to tell."""
+    text = json.dumps({**job, "module": backend.module, "path": sys.path})
+    done = subprocess.run([sys.executable, str(WORKER)], input=text, capture_output=True, text=True, errors="replace")
+    last = (done.stderr if done.returncode else done.stdout).strip().rpartition("\n")[2]
+    if done.returncode < 0:
+        ended = signal.Signals(-done.returncode)
+        hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
+        raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")
+    if done.returncode:
+        raise EngineError(f"{backend.name} failed: {last}")
+    return json.loads(last)

@@ -1,0 +1,138 @@
+"""Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and only the
+first engine of a process is the same bytes every time.
+
+A job comes as JSON on standard input: ``path``, where Python finds modules; ``module``, a build of TensorRT; and to
+compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
+``targets`` (names of compute capabilities). The last line of standard output is JSON: ``version``, ``targets`` (all
+there are), and of a plan ``layers`` and ``seconds``; or ``problem``, one line, and ``log``, what TensorRT said.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# Scratch memory that a layer may take on the GPU.
+WORKSPACE_BYTES = 4 << 30
+TARGET = re.compile(r"SM\d+")
+# What TensorRT only warns of, and what then fails where the engine runs.
+FATAL_WARNING = "not self-consistent"
+FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
+# Its messages, and what they come to; the first that matches. Where in its sources is of no use.
+MESSAGES = (
+    (r"out of memory|OutOfMemory|bad_alloc|Memory allocation failed", "memory ran out; take smaller profiles"),
+    (r"Could not find any implementation for node (\S+)", r"there is no implementation of node \1 for these profiles"),
+    (r"Myelin \(\[[^\]]*\] (.*)", r"\1"),
+    (r"[\w:]+: Error Code \d+: (?:[\w ]+ \()?(.*)", r"\1"),
+)
+
+
+class Refusal(Exception):
+    """TensorRT does not compile the graph."""
+
+
+class Log:
+    """What TensorRT said: severity and text."""
+
+    def __init__(self, tensorrt: Any) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+        class Logger(tensorrt.ILogger):
+            def __init__(self) -> None:
+                tensorrt.ILogger.__init__(self)
+
+            def log(_, severity: Any, message: str) -> None:  # noqa: N805
+                self.lines.append((severity.name, message))
+
+        self.logger = Logger()
+
+    def reason(self) -> str:
+        """The first error in plain words."""
+        errors = [plain(text) for severity, text in self.lines if severity in ("ERROR", "INTERNAL_ERROR")]
+        for text in errors:
+            for pattern, meaning in MESSAGES:
+                if found := re.search(pattern, text):
+                    return found.expand(meaning)
+        return errors[0] if errors else "it does not say why"
+
+
+def plain(text: str) -> str:
+    """A message without the place in TensorRT's sources."""
+    return re.split(r"\.? In \w+ at ", " ".join(text.split()))[0]
+
+
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job; see above."""
+    tensorrt = importlib.import_module(job["module"])
+    targets = [name for name in dir(getattr(tensorrt, "ComputeCapability", None)) if TARGET.fullmatch(name)]
+    targets.sort(key=lambda name: int(name[2:]))
+    answer: dict[str, Any] = {"version": tensorrt.__version__, "targets": targets}
+    if "graph" in job:
+        log = Log(tensorrt)
+        try:
+            answer |= compile_plan(tensorrt, log, job)
+        except Refusal as refusal:
+            answer["problem"] = str(refusal)
+        answer["log"] = [f"{severity}: {text}" for severity, text in log.lines if severity in FAILURES]
+    return answer
+
+
+def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any]) -> dict[str, Any]:
+    """Write the plan of a job; return what is to say of it."""
+    start = time.perf_counter()
+    try:
+        builder = tensorrt.Builder(log.logger)
+    except TypeError as error:  # from pybind11, where the constructor gave nothing
+        raise Refusal(f"it cannot start here: {log.reason()}") from error
+    # Always typed as the graph is, but in TensorRT 10, where it is to be asked for.
+    typed = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    parser = tensorrt.OnnxParser(network, log.logger)
+    if not parser.parse_from_file(job["graph"]):
+        raise Refusal(f"the parser does not take the graph: {parser_problem(parser, log)}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    for shapes in job["profiles"]:
+        profile = builder.create_optimization_profile()
+        for name, (least, typical, most) in shapes.items():
+            profile.set_shape(name, least, typical, most)
+        if config.add_optimization_profile(profile) < 0:
+            raise Refusal(f"a profile does not fit the graph: {log.reason()}")
+    if job["targets"]:
+        config.num_compute_capabilities = len(job["targets"])
+        for index, name in enumerate(job["targets"]):
+            config.set_compute_capability(getattr(tensorrt.ComputeCapability, name), index)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise Refusal(log.reason())
+    for _, text in log.lines:
+        if FATAL_WARNING in text:
+            raise Refusal(f"a profile does not fit the graph: {plain(text)}")
+    Path(job["plan"]).write_bytes(plan)
+    return {"layers": network.num_layers, "seconds": time.perf_counter() - start}
+
+
+def parser_problem(parser: Any, log: Log) -> str:
+    """The parser's first error, and its node."""
+    if not parser.num_errors:
+        return log.reason()
+    error = parser.get_error(0)
+    if error.code().name == "MODEL_DESERIALIZE_FAILED":
+        return "it is not an ONNX model, or a part of one"
+    asserted = re.search(r'"(.*)"', error.desc())  # a condition in C++, and in quotes what it means
+    reason = asserted[1] if asserted else plain(error.desc())
+    if not error.node_operator():
+        return reason
+    node = f"node {error.node_name()!r} ({error.node_operator()}) is not supported"
+    return node if reason == "false" else f"{node}: {reason}"
+
+
+if __name__ == "__main__":
+    received = json.load(sys.stdin)
+    sys.path[:] = received["path"]
+    print(json.dumps(work(received)))
