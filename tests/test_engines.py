@@ -16,6 +16,7 @@ import onnx
 import pytest
 from conftest import DEMO_AUDIO
 from onnx import TensorProto, helper
+from oracle import tiny
 
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import BundleError, EngineError, OptionError, load
@@ -241,6 +242,14 @@ def test_a_backend_that_dies_is_one_line(end, backend, bundle, capsys):
     before = content(bundle)
     assert ENDS[end] in refused(capsys, run_cli.main, "compile", bundle)
     assert content(bundle) == before
+
+
+def test_an_export_whose_backend_dies_leaves_nothing(backend, tmp_path, capsys):
+    backend("import os\n__version__ = '1'\nclass ILogger: pass\ndef Builder(logger):\n    os.abort()\n")
+    checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
+    arguments = [checkpoint, "--head", "ctc", "--tensorrt", "-o", tmp_path / "bundle"]
+    assert refused(capsys, export_cli.main, *arguments) == "w2vc-export: tensorrt-rtx was ended by SIGABRT"
+    assert [path.name for path in tmp_path.iterdir()] == ["modules"]
 
 
 @pytest.mark.parametrize(("members", "flags"), [("EXPLICIT_BATCH = 0; STRONGLY_TYPED = 1", 2), ("OTHER = 0", 0)])
