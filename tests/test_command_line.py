@@ -142,7 +142,7 @@ def test_a_damaged_bundle_is_refused(bundle, capsys, tmp_path, tone):
 
     manifest = json.loads((bundle / "manifest.json").read_text())
     (bundle / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    assert "has manifest schema 99, and this w2vc reads schema 3; upgrade w2vc" in message()
+    assert "has manifest schema 99, and this w2vc reads schema 4; upgrade w2vc" in message()
     (bundle / "manifest.json").write_text("[]")
     assert "is not a manifest" in message()
     assert "is not a directory" in refused(capsys, run_cli.main, "run", tmp_path / "nowhere", tone)
@@ -294,7 +294,7 @@ def test_progress_on_a_terminal(tmp_path):
         b"[2/5] tracing",
         b"[3/5] computing what PyTorch",
         b"[4/5] writing fp32",
-        b"[5/5] publishing",
+        b"[5/5] measuring and reporting",
     ):
         assert step in shown
 

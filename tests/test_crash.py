@@ -17,6 +17,7 @@ from w2vc_exporter import bundle, cli
 from w2vc_runtime import BundleError, load
 
 KILLS = Path(__file__).with_name("kills.py")
+REPORTS = ("report.json", "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def is_whole(path: Path) -> bool:
         models = [load(path, "cpu", precision) for precision in ("fp32", "fp16", "int8")]
     except BundleError:
         return False
-    return {each.name for each in path.iterdir()} == {*models[0].manifest.files, "manifest.json"}
+    return {each.name for each in path.iterdir()} == {*models[0].manifest.files, "manifest.json", *REPORTS}
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_bundle_or_none(checkpoint, tmp_path):

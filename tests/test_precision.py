@@ -147,7 +147,7 @@ def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
     monkeypatch.setattr("w2vc_exporter.precision.cpu_session", judged)
     checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
     export(ExportOptions(checkpoint, precision=ALL, output=tmp_path / "b"))
-    assert len(built) == 6  # one each, and one more of each half to judge
+    assert len(built) == 9  # one each, one more of each half to judge, and three whose drift is measured
 
 
 def test_a_budget_that_cannot_be_met_is_refused(tmp_path):

@@ -72,3 +72,23 @@ def test_the_digits_graph_compiles_for_a_named_gpu(digits, logger):
     plan = builder.build_serialized_network(network, config)
     assert plan is not None
     assert bytes(plan)[4:8] == b"vtrt" or b"vtrt" in bytes(plan)[:64]
+
+
+@pytest.mark.parametrize(
+    "cell", [Cell("conformer-relative", "layer", "ctc"), Cell("bert-relative_key", "log-mel", "ctc")]
+)
+def test_static_int8_compiles(cell, tmp_path, logger):
+    checkpoint = tiny(*cell, brief=True)[1]
+    bundle = export(ExportOptions(checkpoint, precision="int8", provider="tensorrt", output=tmp_path / "bundle")).bundle
+    builder = tensorrt.Builder(logger)
+    network = parse(bundle / "model_int8.onnx", builder, logger)
+    kinds = [network.get_layer(i).type for i in range(network.num_layers)]
+    assert kinds.count(tensorrt.LayerType.DEQUANTIZE) > kinds.count(tensorrt.LayerType.QUANTIZE) > 0
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    for i in range(network.num_inputs):
+        name, rest = network.get_input(i).name, tuple(network.get_input(i).shape)[2:]
+        profile.set_shape(name, *((batch, length, *rest) for batch, length in ((1, 800), (1, 16000), (4, 48000))))
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(tensorrt.ComputeCapability.SM89, 0)
+    assert builder.build_serialized_network(network, config) is not None

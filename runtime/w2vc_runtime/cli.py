@@ -15,7 +15,7 @@ from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
-from .manifest import Frames, Manifest, Tensor
+from .manifest import Frames, Graph, Manifest, Tensor
 from .model import load
 from .results import Result
 from .session import PROVIDERS
@@ -80,12 +80,11 @@ def info(bundle: Path, as_json: bool) -> int:
         print(manifest.to_json(), end="")
         return DONE
     sizes = [*(entry.size for entry in manifest.files.values()), *(engine.size for engine in manifest.engines)]
-    graphs = ", ".join(f"{graph.precision} ({graph.files[0]}, opset {graph.opset})" for graph in manifest.graphs)
     rate = manifest.features.sampling_rate
     rows = {
         "name": manifest.name,
         "model": f"{manifest.family}, {manifest.position} positions, head {manifest.head}",
-        "graphs": graphs,
+        "graphs": ", ".join(map(_graph, manifest.graphs)),
         "size": f"{sum(sizes) / 1e6:.1f} MB in {len(sizes)} files",
         "input": f"{rate} Hz mono, at least {1000 * manifest.shortest / rate:g} ms",
         "features": f"{manifest.features.kind} ({manifest.features.extractor})",
@@ -121,6 +120,11 @@ def verify(bundle: Path, provider: str, precision: str | None) -> int:
             complain(PROGRAM, f"{bundle} failed: {outcome.precision}, {problem}")
             failed = True
     return REJECTED if failed else DONE
+
+
+def _graph(graph: Graph) -> str:
+    written_for = f", for {graph.provider}" if graph.provider else ""
+    return f"{graph.precision} ({graph.files[0]}, opset {graph.opset}{written_for})"
 
 
 def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from .errors import BundleError, OptionError
 from .features import RECIPES, Recipe
 
-SCHEMA = 3
+SCHEMA = 4
 FILE_NAME = "manifest.json"
 # Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
 UNHASHED = ("created", "sha256")
