@@ -9,17 +9,19 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from conftest import DEMO_AUDIO
 from onnx import TensorProto, helper
+from oracle import tiny
 
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import BundleError, EngineError, OptionError, load
 from w2vc_runtime import cli as run_cli
-from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compile_graph, compiler
+from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compile_graph, compiler, worker
 from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.profiles import OptimizationProfile, default_profiles
 from w2vc_runtime.features import LogMel
@@ -242,6 +244,14 @@ def test_a_backend_that_dies_is_one_line(end, backend, bundle, capsys):
     assert content(bundle) == before
 
 
+def test_an_export_whose_backend_dies_leaves_nothing(backend, tmp_path, capsys):
+    backend("import os\n__version__ = '1'\nclass ILogger: pass\ndef Builder(logger):\n    os.abort()\n")
+    checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
+    arguments = [checkpoint, "--head", "ctc", "--tensorrt", "-o", tmp_path / "bundle"]
+    assert refused(capsys, export_cli.main, *arguments) == "w2vc-export: tensorrt-rtx was ended by SIGABRT"
+    assert [path.name for path in tmp_path.iterdir()] == ["modules"]
+
+
 @pytest.mark.parametrize(("members", "flags"), [("EXPLICIT_BATCH = 0; STRONGLY_TYPED = 1", 2), ("OTHER = 0", 0)])
 def test_networks_are_typed_in_every_version(members, flags, backend, bundle):
     """TensorRT 10 wants to be asked for types, and later ones may not know the flag."""
@@ -254,6 +264,28 @@ def test_networks_are_typed_in_every_version(members, flags, backend, bundle):
     )
     with pytest.raises(EngineError, match=f"flags {flags}$"):
         compile_bundle(bundle, EngineOptions())
+
+
+MESSAGES = {
+    "IBuilder::build: Error Code 10: Internal Error (Could not find any implementation for node {ForeignNode[a + b]}. "
+    "In chooseTactic at /_src/optimizer.cpp:9)": "there is no implementation of node {ForeignNode[a + b]} for",
+    "[allocator.cpp::allocate::74] Error Code 1: Cuda Runtime (out of memory)": "memory ran out; take smaller profiles",
+    "API Usage Error\nof two lines": "API Usage Error of two lines",
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_what_tensorrt_says_in_plain_words(message):
+    log = worker.Log(SimpleNamespace(ILogger=object))
+    log.logger.log(SimpleNamespace(name="WARNING"), "something else")
+    log.logger.log(SimpleNamespace(name="ERROR"), message)
+    assert log.reason().startswith(MESSAGES[message])
+    assert "/_src/" not in log.reason()
+
+
+def test_what_native_code_prints_is_no_answer(backend):
+    backend("import os\n__version__ = '1'\nos.write(1, b'hello')\n")
+    EngineOptions().check()
 
 
 def test_two_compilations_of_a_bundle_do_not_mix(bundle, capsys):

@@ -204,11 +204,11 @@ def _work(backend: Backend, job: dict[str, Any]) -> dict[str, Any]:
     """Have the worker do a job; raise `EngineError` where it does not live to tell."""
     text = json.dumps({**job, "module": backend.module, "path": sys.path})
     done = subprocess.run([sys.executable, str(WORKER)], input=text, capture_output=True, text=True, errors="replace")
-    last = (done.stderr if done.returncode else done.stdout).strip().rpartition("\n")[2]
-    if done.returncode < 0:
-        ended = signal.Signals(-done.returncode)
-        hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
-        raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")
-    if done.returncode:
+    if not done.returncode:
+        return json.loads(done.stdout)
+    last = done.stderr.strip().rpartition("\n")[2]
+    if done.returncode > 0:
         raise EngineError(f"{backend.name} failed: {last}")
-    return json.loads(last)
+    ended = signal.Signals(-done.returncode)
+    hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
+    raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")

@@ -3,7 +3,7 @@ first engine of a process is the same bytes every time.
 
 A job comes as JSON on standard input: ``path``, where Python finds modules; ``module``, a build of TensorRT; and to
 compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
-``targets`` (names of compute capabilities). The last line of standard output is JSON: ``version``, ``targets`` (all
+``targets`` (names of compute capabilities). Standard output is JSON: ``version``, ``targets`` (all
 there are), and of a plan ``layers`` and ``seconds``; or ``problem``, one line, and ``log``, what TensorRT said.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 import time
@@ -26,7 +27,10 @@ FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
 # Its messages, and what they come to; the first that matches. Where in its sources is of no use.
 MESSAGES = (
     (r"out of memory|OutOfMemory|bad_alloc|Memory allocation failed", "memory ran out; take smaller profiles"),
-    (r"Could not find any implementation for node (\S+)", r"there is no implementation of node \1 for these profiles"),
+    (
+        r"Could not find any implementation for node (.*?)(?: due to|$)",
+        r"there is no implementation of node \1 for these profiles",
+    ),
     (r"Myelin \(\[[^\]]*\] (.*)", r"\1"),
     (r"[\w:]+: Error Code \d+: (?:[\w ]+ \()?(.*)", r"\1"),
 )
@@ -40,15 +44,13 @@ class Log:
     """What TensorRT said: severity and text."""
 
     def __init__(self, tensorrt: Any) -> None:
-        self.lines: list[tuple[str, str]] = []
+        lines: list[tuple[str, str]] = []
 
         class Logger(tensorrt.ILogger):
-            def __init__(self) -> None:
-                tensorrt.ILogger.__init__(self)
+            def log(self, severity: Any, message: str) -> None:
+                lines.append((severity.name, message))
 
-            def log(_, severity: Any, message: str) -> None:  # noqa: N805
-                self.lines.append((severity.name, message))
-
+        self.lines = lines
         self.logger = Logger()
 
     def reason(self) -> str:
@@ -135,4 +137,6 @@ def parser_problem(parser: Any, log: Log) -> str:
 if __name__ == "__main__":
     received = json.load(sys.stdin)
     sys.path[:] = received["path"]
-    print(json.dumps(work(received)))
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what native code prints is no answer
+        answers.write(json.dumps(work(received)))
