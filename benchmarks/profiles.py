@@ -37,6 +37,8 @@ from published import PUBLISHED
 
 # What is timed beside the plain exports: provider it is exported for and run on, and precisions.
 OURS = {"cpu": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8")}
+# Seconds between two runs: the threads of the one before go on spinning for a while, and would slow the next.
+REST = 0.3
 
 
 def plain(model: PreTrainedModel, inputs: dict[str, np.ndarray], path: Path, dynamic: bool) -> Path:
@@ -73,6 +75,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(options.rounds):
             for name, run in runs.items():
+                time.sleep(REST)
                 start = time.perf_counter()
                 run()
                 times[name].append(time.perf_counter() - start)
