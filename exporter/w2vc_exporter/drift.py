@@ -15,7 +15,7 @@ from w2vc_runtime.parity import Reference
 
 from .precision import LAYER
 from .ranges import cpu_session
-from .trace import release
+from .trace import write
 
 CASE = "3.1 s"
 
@@ -69,7 +69,6 @@ class Layers:
         values = {value.name: value for node in model.graph for value in node.outputs}
         model.graph.outputs.extend(values[name] for name in self._ends if not values[name].is_graph_output())
         path = self._scratch / "layers.onnx"
-        ir.save(model, path, external_data="layers.onnx.data")
-        release(model)
+        write(model, path)
         results = cpu_session(path).run(self._case.inputs)
         return [results[name] for name in self._ends]

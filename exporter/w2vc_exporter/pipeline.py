@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 import w2vc_model
 from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file, weight_files
@@ -39,7 +37,7 @@ from .profiles import PROFILES
 from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
-from .trace import OPSET, drop_weights, release, trace
+from .trace import OPSET, drop_weights, trace, write
 from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -92,9 +90,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step("tracing"):
-            graph_model = trace(model)
-            ir.save(graph_model, scratch / "master.onnx", external_data="master.onnx.data")
-            release(graph_model)
+            write(trace(model), scratch / "master.onnx")
         with progress.step("computing what PyTorch computes"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
             chosen, facts = model.chosen, _facts(model)

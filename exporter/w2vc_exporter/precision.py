@@ -24,7 +24,7 @@ from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
 from .profiles import Profile
 from .ranges import cpu_session, largest_values
-from .trace import release
+from .trace import release, write
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -147,9 +147,7 @@ class Fitting:
 
     def _trial(self, keep: set[str]) -> Path:
         path = self.scratch / "trial.onnx"
-        model = self.trial(keep)
-        ir.save(model, path, external_data="trial.onnx.data")
-        release(model)
+        write(self.trial(keep), path)
         return path
 
     def _large(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from w2vc_runtime.session import OnnxRuntimeSession, Tensors
 
 from . import bundle
+from .trace import write
 
 # As many values are read in one run: each is copied out of it.
 AT_ONCE = 64
@@ -31,7 +32,7 @@ def largest_values(
         values = {value.name: value for node in probe.graph for value in node.outputs}
         probe.graph.outputs.extend(values[name] for name in some if not values[name].is_graph_output())
         path = scratch / "probe.onnx"
-        ir.save(probe, path, external_data="probe.onnx.data")
+        write(probe, path)
         session = cpu_session(path)
         for each in inputs:
             results = session.run(each)

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import onnx_ir as ir
 import torch
@@ -48,6 +49,12 @@ def release(model: ir.Model) -> None:
     """
     for value in model.graph.initializers.values():
         value.const_value = None
+
+
+def write(model: ir.Model, path: Path) -> None:
+    """Write a graph and beside it its weights, and let go of them."""
+    ir.save(model, path, external_data=f"{path.name}.data")
+    release(model)
 
 
 def drop_weights(model: SpeechModel) -> None:

@@ -23,14 +23,10 @@ ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
 
 
 class ConvolutionsToProducts(ir.passes.InPlacePass):
-    """The rewrite above. inputs: only convolutions of that many channels; None for all."""
-
-    def __init__(self, inputs: int | None = None) -> None:
-        super().__init__()
-        self.inputs = inputs
+    """The rewrite above."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        found = [node for node in model.graph if _fits(node) and self.inputs in (None, _weight(node).shape[1])]
+        found = [node for node in model.graph if _fits(node)]
         for node in found:
             _replace(model.graph, node)
         for node in [node for node in model.graph if node.op_type == "Transpose"]:
@@ -139,22 +135,16 @@ def _cancel(graph: ir.Graph, node: ir.Node) -> None:
     if not _is_channels_last(node) or node.outputs[0].is_graph_output():
         return
     value = node.inputs[0]
-    between: list[ir.Node] = []
     while value is not None and (producer := value.producer()) is not None and len(list(value.uses())) == 1:
         if _is_channels_last(producer):
-            source = producer.inputs[0]
-            top = between[-1] if between else None
-            if top is not None:
-                top.replace_input_with(0, source)
-                ir.convenience.replace_all_uses_with(node.outputs[0], between[0].outputs[0])
-            else:
+            for each in (producer, node):  # the inner one first: it may be what the outer one reads
+                source = each.inputs[0]
                 assert source is not None
-                ir.convenience.replace_all_uses_with(node.outputs[0], source)
+                ir.convenience.replace_all_uses_with(each.outputs[0], source)
             graph.remove([node, producer], safe=True)
             return
         if producer.op_type not in ELEMENTWISE:
             return
-        between.append(producer)
         value = producer.inputs[0]
 
 
