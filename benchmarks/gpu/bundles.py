@@ -2,9 +2,9 @@
 
 A bundle is described by a dict: ``name``; ``checkpoint``, the name of one that the package carries, or of random ones
 ``{"cell": ...}``, a tiny one of the parity matrix, and ``{"published": NAME, "layers": N}``; ``head``; ``precisions``;
-``engines``, of each backend, targets and precision; ``profiles``, or none for one up to 13 s, which is what
-verification needs; ``brief``, whether the gate sees one case, as it may where only time is measured; ``plain``,
-precisions in which Hugging Face's model is exported beside it.
+``engines``, of each backend, targets and precision; ``verified``: whether it is for verification, which wants engines
+of one profile up to 13 s, or for timing, which wants the usual ones, and for which the gate need see no more than one
+case; ``plain``, precisions in which Hugging Face's model is exported beside it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def of_cell(cell: Sequence[str], precisions: Sequence[str], engines: Sequence[An
         "head": cell[2],
         "precisions": list(precisions),
         "engines": list(engines),
+        "verified": True,
     }
 
 
@@ -90,7 +91,7 @@ def ensure(folder: Path, bundle: Cell) -> Cell:
         _export(path, bundle)
     manifest = Manifest.read(path)
     for backend, targets, precision in missing_engines(manifest, bundle):
-        profiles = tuple(bundle.get("profiles") or [_profile(manifest)])
+        profiles = (_profile(manifest),) if bundle["verified"] else ()
         try:
             compile_bundle(path, EngineOptions(tuple(targets), profiles, backend), precision)
         except W2vcError as error:
@@ -121,7 +122,7 @@ def _export(path: Path, bundle: Cell) -> None:
     with ExitStack() as stack:
         # The times of this machine's CPU are of no interest.
         stack.enter_context(patch.object(w2vc_exporter.measure, "SECONDS", (1.0,)))
-        if bundle.get("brief"):  # where the gate on a large model would take most of the time
+        if not bundle["verified"]:  # the gate on a large model would take most of the time
             stack.enter_context(patch.dict(cases.CASES, {CASE: cases.CASES[CASE]}, clear=True))
             stack.enter_context(patch.dict(cases.GAINS, clear=True))
             arguments["budget"] = "tokens=0%,difference=1"

@@ -226,19 +226,19 @@ def serve(job: str, tasks: Mapping[str, Task]) -> int:
     return 0
 
 
-def run(report: Report, kind: str, script: str, jobs: Sequence[Cell], workers: int = 1, shared: bool = False) -> None:
+def run(report: Report, kind: str, script: str, jobs: Sequence[Cell], workers: int = 1) -> None:
     """Do jobs, so many at once, in order.
 
-    jobs: of each ``task``, ``cells`` and what the task wants. shared: whether what is left of the time is shared out
-    among the jobs that are left, so that one does not take it all.
+    jobs: of each ``task``, ``cells`` and what the task wants. One that measures takes half of what is left of the time
+    at most, so that one that hangs leaves some for the others.
     """
     children: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
 
     def one(index: int, job: Cell) -> None:
         left = report.deadline - time.monotonic()
-        if shared:
-            left /= len(jobs) - index
+        if kind == "cells" and index + 1 < len(jobs):
+            left /= 2
         answered: set[int] = set()
         reason = f"not done: the {report.minutes:g} minutes were up"
         if left > 0 and not stopped.is_set():

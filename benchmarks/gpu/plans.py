@@ -70,7 +70,14 @@ def described(model: str, quick: bool) -> Cell:
     """A bundle, as `bundles` has it."""
     engines = [[BACKEND, names(t), p] for t in targets(model, quick) for p in PRECISIONS]
     if model in CARRIED:
-        return {"name": model, "checkpoint": model, "head": "ctc", "precisions": PRECISIONS, "engines": engines}
+        return {
+            "name": model,
+            "checkpoint": model,
+            "head": "ctc",
+            "precisions": PRECISIONS,
+            "engines": engines,
+            "verified": True,
+        }
     norm = "log-mel" if model.startswith("bert") else "layer"
     return bundles.of_cell([model, norm, "ctc", "plain"], PRECISIONS, engines)
 
