@@ -207,6 +207,7 @@ class Context:
 
     def close(self) -> None:
         """Give the memory back, of what still can be."""
+        self._context = None  # first: it knows the stream and the tensors
         for free in (self._forget_graphs, *(buffer.free for buffer in self._buffers.values()), self._stream.free):
             try:
                 free()
