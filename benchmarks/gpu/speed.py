@@ -22,8 +22,8 @@ import functools
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,16 @@ class Speed:
         """Let the ways take turns on one batch."""
         inputs, audio = self._inputs(cell)
         work = flops(self.model.config, *inputs[self.model.main_input_name].shape[:2])
+        if self.device == "gpu":
+            self.torch.cuda.empty_cache()  # what it keeps, the others cannot have
         runs, rows, outputs = {}, {}, {}
-        for name, make in self._ways(bool(cell.get("compiled"))).items():
+        for name, make in self._ways(cell["beside"]).items():
             rows[name] = {"way": name}
-            try:
-                runs[name] = self._open(name, make)
+            with self._told(rows[name]):
+                call = self._open(name, make)
                 for _ in range(WARM_UP):
-                    outputs[name] = runs[name](inputs)
-            except Exception as error:  # of this way, and not of the others
-                rows[name]["problem"] = one_line(error)
-                runs.pop(name, None)
+                    outputs[name] = call(inputs)
+                runs[name] = call
         times: dict[str, list[float]] = {name: [] for name in runs}
         start = time.perf_counter()
         for count in range(MOST_RUNS):
@@ -141,35 +141,43 @@ class Speed:
                 "audio_seconds_per_second": audio / median,
                 "tflops": work / median / 1e12,
                 "peak_share": work / median / self.peak,
-                "gpu_ms": self._on_gpu(runs[name], inputs),
             }
-            if EAGER in times:
-                rows[name]["ratio"] = median / statistics.median(times[EAGER])
-                expected = outputs[EAGER][0]
-                rows[name]["difference"] = float(np.abs(outputs[name][0] - expected).max() / np.abs(expected).max())
+            with self._told(rows[name]):
+                if EAGER in times:
+                    rows[name]["ratio"] = median / statistics.median(times[EAGER])
+                    rows[name]["difference"] = _difference(outputs[name][0], outputs[EAGER][0])
+                rows[name]["gpu_ms"] = self._on_gpu(runs[name], inputs)
         facts = {"flop": work, "audio_seconds": audio, "matmul_peak_tflops": self.peak / 1e12}
         return {"rows": [{**facts, **row} for row in rows.values()]}
 
-    def _ways(self, compiled: bool) -> dict[str, Callable[[], Run]]:
+    @contextmanager
+    def _told(self, row: Cell) -> Iterator[None]:
+        """What goes wrong in one way to run the model is told in its row, and the others go on."""
+        try:
+            yield
+        except Exception as error:
+            row["problem"] = one_line(error)
+
+    def _ways(self, beside: str) -> dict[str, Callable[[], Run]]:
+        """What is measured beside PyTorch eager: ``sessions``, CUDA graphs that are ``captured``, or ``compiled``."""
         ways: dict[str, Callable[[], Run]] = {EAGER: lambda: _Torch(self, self.model)}
-        if compiled:
+        if beside == "compiled":
             for name, mode in (("torch.compile", "default"), ("torch.compile, CUDA graphs", "reduce-overhead")):
                 ways[name] = functools.partial(self._compiled, mode)
-            return ways
-        gpu = self.device == "gpu"
-        if gpu:
-            ways["PyTorch, CUDA graph"] = lambda: _Captured(self, masked=True)
+        elif beside == "captured":
             ways["PyTorch, CUDA graph, no mask"] = lambda: _Captured(self, masked=False)
-        provider = "cuda" if gpu else "cpu"
-        if self.precision in self.described["plain"]:
-            path = bundles.plain_path(self.bundle.parent, self.bundle.name, self.precision)
-            ways[f"ONNX Runtime {provider}, plain export"] = lambda: self._plain(path, provider)
-        ways[f"ONNX Runtime {provider}, ours"] = lambda: self._run(
-            open_session(self.bundle / self.graph.files[0], provider, self.precision)
-        )
-        for backend in BACKENDS if gpu else ():
-            ways[backend] = functools.partial(self._engine, backend, graphs=True)
-            ways[f"{backend}, no CUDA graphs"] = functools.partial(self._engine, backend, graphs=False)
+            ways["PyTorch, CUDA graph"] = lambda: _Captured(self, masked=True)
+        else:
+            provider = "cuda" if self.device == "gpu" else "cpu"
+            if self.precision in self.described["plain"]:
+                path = bundles.plain_path(self.bundle.parent, self.bundle.name, self.precision)
+                ways[f"ONNX Runtime {provider}, plain export"] = lambda: self._plain(path, provider)
+            ways[f"ONNX Runtime {provider}, ours"] = lambda: self._run(
+                open_session(self.bundle / self.graph.files[0], provider, self.precision)
+            )
+            for backend in BACKENDS if self.device == "gpu" else ():
+                ways[backend] = functools.partial(self._engine, backend, graphs=True)
+                ways[f"{backend}, no CUDA graphs"] = functools.partial(self._engine, backend, graphs=False)
         return ways
 
     def _open(self, name: str, make: Callable[[], Run]) -> Run:
@@ -207,7 +215,7 @@ class Speed:
         return self._run(session)
 
     def _compiled(self, mode: str) -> Run:
-        return _Torch(self, self.torch.compile(self.model, mode=mode, dynamic=False))
+        return _Torch(self, self.torch.compile(self.model, mode=mode, dynamic=False), guard=self.torch.no_grad)
 
     def _inputs(self, cell: Cell) -> tuple[Arrays, float]:
         """The features of a batch, and the seconds of audio in it."""
@@ -255,8 +263,9 @@ class Speed:
 class _Torch:
     """Hugging Face's model, or what torch.compile makes of it."""
 
-    def __init__(self, speed: Speed, model: Any, masked: bool = True) -> None:
+    def __init__(self, speed: Speed, model: Any, masked: bool = True, guard: Any = None) -> None:
         self.speed, self.model, self.masked = speed, model, masked
+        self.guard = guard or speed.torch.inference_mode
 
     def upload(self, inputs: Arrays) -> dict[str, Any]:
         torch, main = self.speed.torch, self.speed.model.main_input_name
@@ -266,7 +275,7 @@ class _Torch:
         return moved
 
     def compute(self, inputs: dict[str, Any]) -> Any:
-        with self.speed.torch.inference_mode():
+        with self.guard():
             return self.model(**inputs).logits
 
     def __call__(self, inputs: Arrays) -> np.ndarray:
@@ -279,12 +288,19 @@ class _Captured(_Torch):
     def __init__(self, speed: Speed, masked: bool) -> None:
         super().__init__(speed, speed.model, masked)
         self.shape: tuple[int, ...] = ()
+        self.broken: Exception | None = None
 
     def upload(self, inputs: Arrays) -> dict[str, Any]:
         moved = super().upload(inputs)
         shape = tuple(next(iter(moved.values())).shape)
+        if self.broken is not None:
+            raise self.broken
         if shape != self.shape:
-            self._capture(moved)
+            try:
+                self._capture(moved)
+            except Exception as error:  # and where it left PyTorch, a second try would tell nothing
+                self.broken = error
+                raise
             self.shape = shape
         for name, value in moved.items():
             self.inputs[name].copy_(value)
@@ -308,6 +324,13 @@ class _Captured(_Torch):
             self.output = super().compute(self.inputs)
 
 
+def _difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Largest, relative to the largest expected value."""
+    if actual.shape != expected.shape:
+        raise ValueError(f"it gives {list(actual.shape)} and not {list(expected.shape)}")
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
 def _without_graphs(session: Any) -> None:
     """Have an engine's session, which has not run yet, queue every call anew; it has no option for that."""
     program = session._program
@@ -318,18 +341,21 @@ def _without_graphs(session: Any) -> None:
 
 
 def jobs(options: Any, models: list[str], precisions: list[str]) -> list[Cell]:
-    """What is worth most first: a few shapes, then torch.compile on fewer, then more shapes."""
+    """What is worth most first: sessions on a few shapes, then PyTorch's other ways, then more shapes.
+
+    Each is a process of its own: a capture that breaks leaves PyTorch's memory in any state.
+    """
     if options.device == "cpu":
-        rounds = [(TRIAL_SHAPES, {})]
+        rounds = [(TRIAL_SHAPES, "sessions")]
     elif options.quick:
-        rounds = [(SHAPES[:2], {})]
+        rounds = [(SHAPES[:2], "sessions"), (SHAPES[:2], "captured")]
     else:
-        rounds = [(SHAPES, {}), (COMPILED_SHAPES, {"compiled": True}), (MORE_SHAPES, {})]
+        rounds = [(SHAPES, "sessions"), (SHAPES, "captured"), (COMPILED_SHAPES, "compiled"), (MORE_SHAPES, "sessions")]
     result = []
-    for shapes, kind in rounds:
+    for shapes, beside in rounds:
         for precision in precisions:
             for model in models:
-                cells = [{"seconds": seconds, "batch": batch, **kind} for seconds, batch in shapes]
+                cells = [{"seconds": seconds, "batch": batch, "beside": beside} for seconds, batch in shapes]
                 result.append(
                     {
                         "task": "measure",
