@@ -28,7 +28,7 @@ from w2vc_runtime import cli as run_cli
 from w2vc_runtime.cache import compiled
 from w2vc_runtime.engines import BACKENDS
 from w2vc_runtime.features import LogMel
-from w2vc_runtime.manifest import Engine, Frames, Manifest, Tensor
+from w2vc_runtime.manifest import Engine, FileEntry, Frames, Manifest, Tensor
 from w2vc_runtime.session import PROVIDERS, open_bundle, open_session, survey
 
 CUDA_OPTIONS = {
@@ -153,7 +153,7 @@ def test_cuda_is_kept_from_searching_and_from_hoarding(gpus, digits):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_tensorrt_is_given_one_profile_for_all_speech(name, gpus, digits):
-    bundle, manifest, graph = parts(digits["fp16"])
+    bundle, manifest, graph = parts(digits["fp32"])
     opened = open_bundle(bundle, family(manifest, name), graph, "tensorrt")
     assert opened.provider == "tensorrt"
     given = StandIn.made[0].given
@@ -211,7 +211,7 @@ def test_a_plug_in_that_does_not_start_is_one_line(rtx, digits, monkeypatch):
 def test_a_provider_that_gives_way_to_the_cpu_is_told(provider, rtx, digits, monkeypatch):
     monkeypatch.setattr(StandIn, "starts", False)
     with pytest.raises(OptionError, match=f"provider '{provider}' could not be started here"):
-        load(digits["fp16"], provider)
+        load(digits["fp32"], provider)
 
 
 def folder_of_the_last() -> Path:
@@ -219,14 +219,16 @@ def folder_of_the_last() -> Path:
 
 
 def test_nothing_compiled_is_taken_for_another_graph_gpu_or_version(gpus, digits, monkeypatch):
-    load(digits["fp16"], "tensorrt")
+    load(digits["fp32"], "tensorrt")
     first = folder_of_the_last()
     (first / "engine").write_bytes(b"compiled")
-    load(digits["fp16"], "tensorrt")
+    load(digits["fp32"], "tensorrt")
     assert folder_of_the_last() == first
     assert (first / "engine").exists()
     folders = {first}
-    load(digits["fp32"], "tensorrt")
+    bundle, manifest, graph = parts(digits["fp32"])
+    files = {**manifest.files, "model.onnx": FileEntry("0" * 64, 1)}
+    open_bundle(bundle, dataclasses.replace(manifest, files=files), graph, "tensorrt")
     folders.add(folder_of_the_last())
     for target, name, value in (
         (onnx_runtime, "find_gpu", lambda: "NVIDIA L4"),
@@ -236,7 +238,7 @@ def test_nothing_compiled_is_taken_for_another_graph_gpu_or_version(gpus, digits
     ):
         with monkeypatch.context() as changed:
             changed.setattr(target, name, value)
-            load(digits["fp16"], "tensorrt")
+            load(digits["fp32"], "tensorrt")
             folders.add(folder_of_the_last())
     assert len(folders) == 6
 
@@ -251,9 +253,9 @@ def test_what_a_failed_compilation_left_is_not_taken(gpus, digits, monkeypatch):
     with monkeypatch.context() as failing:
         failing.setattr(onnxruntime, "InferenceSession", Fails)
         with pytest.raises(BundleError, match=r"cannot load .*: out of memory$"):
-            load(digits["fp16"], "tensorrt")
+            load(digits["fp32"], "tensorrt")
     assert (folder_of_the_last() / "engine").exists()
-    load(digits["fp16"], "tensorrt")
+    load(digits["fp32"], "tensorrt")
     assert not (folder_of_the_last() / "engine").exists()
 
 
@@ -271,7 +273,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(gpus, digits, tmp_path, monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     fault = r"'tensorrt' keeps what it compiles in .*, which cannot be written \(Not a directory\); set XDG_CACHE_HOME"
     with pytest.raises(OptionError, match=fault):
-        load(digits["fp16"], "tensorrt")
+        load(digits["fp32"], "tensorrt")
 
 
 def test_the_cache_is_where_the_user_has_it(monkeypatch, tmp_path):
@@ -283,7 +285,7 @@ def test_the_cache_is_where_the_user_has_it(monkeypatch, tmp_path):
 
 
 def test_a_batch_outside_the_profile_is_refused(gpus, digits):
-    opened = open_bundle(*parts(digits["fp16"]), "tensorrt")
+    opened = open_bundle(*parts(digits["fp32"]), "tensorrt")
     names = ("input_values", "attention_mask")
     for shape in ((1, 400), (8, 480000)):
         assert set(opened.run({name: np.zeros(shape) for name in names})) == {"logits"}
@@ -302,6 +304,12 @@ def test_tensorrt_needs_the_bundle_and_a_graph_it_has_kernels_for(provider, rtx,
         open_bundle(bundle, manifest, dynamic, provider)
 
 
+def test_onnx_runtime_does_not_keep_tensorrt_to_the_types_of_a_graph(gpus, digits):
+    with pytest.raises(OptionError, match=r"'tensorrt' runs fp16 from an engine alone, .*; make one with w2vc compile"):
+        load(digits["fp16"], "tensorrt")
+    assert StandIn.made == []
+
+
 def test_what_is_not_installed_is_one_line(digits, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnx_runtime, "find_spec", lambda name: None)
@@ -311,12 +319,12 @@ def test_what_is_not_installed_is_one_line(digits, monkeypatch):
         "tensorrt-rtx": "is not in this onnxruntime; pip install onnxruntime-ep-nv-tensorrt-rtx brings it",
     }.items():
         with pytest.raises(OptionError, match=f"provider '{provider}' {fault}"):
-            load(digits["fp16"], provider)
+            load(digits["fp32"], provider)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     for provider, extra in {"cuda": "gpu", "tensorrt": "gpu", "tensorrt-rtx": "cpu", "cpu": "cpu"}.items():
         fault = rf"provider '{provider}' needs onnxruntime, which is not installed; pip install 'w2vc\[{extra}\]'"
         with pytest.raises(MissingExtraError, match=fault):
-            load(digits["fp16"], provider)
+            load(digits["fp32"], provider)
 
 
 def test_the_tensorrt_that_onnx_runtime_wants_is_named(gpus, digits, tmp_path, monkeypatch):
@@ -377,7 +385,8 @@ def test_the_engine_of_a_bundle_comes_before_onnx_runtime(backend, engines, rtx,
         assert engines.opened.pop() == (bundle, compiled_bundle, graph, backend)
     assert StandIn.made == []
     # One of another precision is no engine of this graph.
-    open_bundle(bundle, with_engine(manifest, backend, "fp32"), graph, backend)
+    bundle, manifest, graph = parts(digits["fp32"])
+    open_bundle(bundle, with_engine(manifest, backend, "fp16"), graph, backend)
     assert engines.opened == []
     assert len(StandIn.made) == 1
 
@@ -441,7 +450,7 @@ def test_auto_without_anything_asks_for_the_least(digits, monkeypatch):
 
 
 def test_what_a_graph_is_written_for_comes_first(gpus, digits, monkeypatch):
-    bundle, manifest, graph = parts(digits["fp16"])
+    bundle, manifest, graph = parts(digits["fp32"])
     assert list(survey(bundle, manifest, graph)) == ["tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu"]
     for written_for in PROVIDERS:
         names = survey(bundle, manifest, dataclasses.replace(graph, provider=written_for))

@@ -34,7 +34,6 @@ CUDA_OPTIONS = {
     "cudnn_conv1d_pad_to_nc1d": "1",
     "use_tf32": "0",
 }
-# No trt_fp16_enable and the like: without them the network is typed as the graph is.
 TENSORRT_OPTIONS = {
     "trt_engine_cache_enable": "1",
     "trt_timing_cache_enable": "1",
@@ -154,6 +153,11 @@ def open_cuda(graph: GraphFile) -> OnnxRuntimeSession:
 def check_tensorrt(graph: GraphFile) -> None:
     """Raise `OptionError` or `MissingExtraError` where ONNX Runtime's TensorRT provider cannot run a graph here."""
     _compilable("tensorrt", graph)
+    if graph.precision != "fp32":
+        raise OptionError(
+            f"provider 'tensorrt' runs {graph.precision} from an engine alone, because ONNX Runtime lets TensorRT take "
+            "other types than the graph's; make one with w2vc compile --backend tensorrt, or take provider 'cuda'"
+        )
     _check_built_in("tensorrt", TENSORRT)
     _tensorrt_version()
 
