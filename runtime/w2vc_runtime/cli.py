@@ -79,7 +79,8 @@ def info(bundle: Path, as_json: bool) -> int:
     if as_json:
         print(manifest.to_json(), end="")
         return DONE
-    sizes = [*(entry.size for entry in manifest.files.values()), *(engine.size for engine in manifest.engines)]
+    files = [manifest.files, *(engine.files for engine in manifest.engines)]
+    sizes = [entry.size for each in files for entry in each.values()]
     rate = manifest.features.sampling_rate
     rows = {
         "name": manifest.name,
@@ -193,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compile_command(arguments: argparse.Namespace) -> int:
-    options = EngineOptions(arguments.targets, tuple(arguments.profiles), arguments.backend)
+    options = EngineOptions(arguments.targets, tuple(arguments.profiles), arguments.backend, arguments.ep_context)
     return compile_engine(arguments.bundle, options, arguments.precision)
 
 
