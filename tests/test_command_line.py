@@ -142,7 +142,7 @@ def test_a_damaged_bundle_is_refused(bundle, capsys, tmp_path, tone):
 
     manifest = json.loads((bundle / "manifest.json").read_text())
     (bundle / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    assert "has manifest schema 99, and this w2vc reads schema 4; upgrade w2vc" in message()
+    assert "has manifest schema 99, and this w2vc reads schema 5; upgrade w2vc" in message()
     (bundle / "manifest.json").write_text("[]")
     assert "is not a manifest" in message()
     assert "is not a directory" in refused(capsys, run_cli.main, "run", tmp_path / "nowhere", tone)

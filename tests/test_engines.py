@@ -23,6 +23,7 @@ from w2vc_runtime import BundleError, EngineError, OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compile_graph, compiler, worker
 from w2vc_runtime.engines.backends import Backend
+from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile, default_profiles
 from w2vc_runtime.features import LogMel
 from w2vc_runtime.manifest import Frames, Manifest, Tensor, check_files, file_entry
@@ -86,6 +87,7 @@ def test_one_command_exports_and_compiles(compiled, capsys):
     assert b"vtrt" in plan[:64]
     assert (engine.file, engine.size, engine.sha256) == (PLAN, len(plan), file_entry(path / PLAN).sha256)
     assert (engine.backend, engine.targets, engine.precision) == ("tensorrt-rtx", ("sm89",), "fp16")
+    assert (engine.platform, engine.gpu) == (this_platform(), None)
     assert engine.graph == {"model_fp16.onnx": file_entry(path / "model_fp16.onnx").sha256}
     (profile,) = engine.profiles
     assert (profile["seconds"], profile["batch"]) == ([0.5, 2.0, 5.0], [1, 1, 2])
@@ -128,7 +130,7 @@ def test_a_second_engine_joins_the_first(bundle, monkeypatch):
     def write(_, job):
         if "plan" in job:
             Path(job["plan"]).write_bytes(b"plan")
-        return {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "log": []}
+        return {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "flags": [], "log": []}
 
     monkeypatch.setattr(compiler, "_work", write)
     second = compile_bundle(bundle, EngineOptions(("sm86",))).engine

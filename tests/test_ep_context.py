@@ -31,7 +31,7 @@ def bundle(digits, tmp_path, monkeypatch) -> Path:
     def write(_, job):
         if "plan" in job:
             Path(job["plan"]).write_bytes(b"plan")
-        return {"version": "1.7", "targets": ["SM86", "SM89"], "layers": 1, "seconds": 0.0, "log": []}
+        return {"version": "1.7", "targets": ["SM86", "SM89"], "layers": 1, "seconds": 0.0, "flags": [], "log": []}
 
     monkeypatch.setattr(compiler, "_work", write)
     return Path(shutil.copytree(digits["fp16"], tmp_path / "bundle"))

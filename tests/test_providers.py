@@ -15,18 +15,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import onnxruntime
 import pytest
 
-import w2vc_runtime.engines
-from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, gpu, load, onnx_runtime, session
+from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, gpu, load, onnx_runtime
 from w2vc_runtime import cli as run_cli
-from w2vc_runtime.cache import compiled
-from w2vc_runtime.engines import BACKENDS
+from w2vc_runtime.cache import shared_folder
+from w2vc_runtime.engines import BACKENDS, identity
+from w2vc_runtime.engines import session as engine_sessions
 from w2vc_runtime.features import LogMel
 from w2vc_runtime.manifest import Engine, FileEntry, Frames, Manifest, Tensor
 from w2vc_runtime.session import PROVIDERS, open_bundle, open_session, survey
@@ -260,7 +260,7 @@ def test_what_a_failed_compilation_left_is_not_taken(gpus, digits, monkeypatch):
 
 
 def test_processes_that_share_the_cache_wait_for_each_other(gpus):
-    with compiled("tensorrt", ["key"]) as folder:
+    with shared_folder("tensorrt", ["key"]) as folder:
         descriptor = os.open(folder, os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -271,7 +271,7 @@ def test_processes_that_share_the_cache_wait_for_each_other(gpus):
 def test_a_cache_that_cannot_be_written_is_one_line(gpus, digits, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    fault = r"'tensorrt' keeps what it compiles in .*, which cannot be written \(Not a directory\); set XDG_CACHE_HOME"
+    fault = r"what is compiled is kept in .*, which cannot be written \(Not a directory\); set XDG_CACHE_HOME"
     with pytest.raises(OptionError, match=fault):
         load(digits["fp32"], "tensorrt")
 
@@ -280,7 +280,7 @@ def test_the_cache_is_where_the_user_has_it(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for named, expected in ((str(tmp_path / "x"), tmp_path / "x"), ("relative", tmp_path / ".cache")):
         monkeypatch.setenv("XDG_CACHE_HOME", named)
-        with compiled("tensorrt", []) as folder:
+        with shared_folder("tensorrt", []) as folder:
             assert folder.parent == expected / "w2vc" / "tensorrt"
 
 
@@ -355,7 +355,9 @@ def test_a_driver_that_is_missing_or_finds_no_gpu(monkeypatch):
 
 def with_engine(manifest: Manifest, backend: str = "tensorrt-rtx", precision: str = "fp16") -> Manifest:
     profile = {"seconds": [1, 1, 1], "batch": [1, 1, 1], "shapes": {}}
-    engine = Engine("engines/e.plan", "0" * 64, 1, backend, "1.7", ("sm89",), precision, {}, (profile,))
+    engine = Engine(
+        "engines/e.plan", "0" * 64, 1, backend, "1.7", "linux-x86_64", ("sm89",), None, (), precision, {}, (profile,)
+    )
     return dataclasses.replace(manifest, engines=(engine,))
 
 
@@ -368,12 +370,9 @@ def engines(gpus, monkeypatch):
         opened.append(arguments)
         return SimpleNamespace(provider=arguments[-1], run=None)
 
-    module = ModuleType("w2vc_runtime.engines.session")
-    module.open_engine = open_engine
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(w2vc_runtime.engines, "session", module, raising=False)
-    monkeypatch.setattr(session, "find_spec", lambda name: name)
-    return SimpleNamespace(opened=opened, module=module)
+    monkeypatch.setattr(identity, "find_engine", lambda *arguments: None)
+    monkeypatch.setattr(engine_sessions, "open_engine", open_engine)
+    return opened
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -382,45 +381,56 @@ def test_the_engine_of_a_bundle_comes_before_onnx_runtime(backend, engines, rtx,
     compiled_bundle = with_engine(manifest, backend)
     for provider in (backend, "auto"):
         assert open_bundle(bundle, compiled_bundle, graph, provider).provider == backend
-        assert engines.opened.pop() == (bundle, compiled_bundle, graph, backend)
+        assert engines.pop() == (bundle, compiled_bundle, graph, backend)
     assert StandIn.made == []
     # One of another precision is no engine of this graph.
     bundle, manifest, graph = parts(digits["fp32"])
     open_bundle(bundle, with_engine(manifest, backend, "fp16"), graph, backend)
-    assert engines.opened == []
+    assert engines == []
     assert len(StandIn.made) == 1
 
 
-def test_an_engine_for_another_gpu_is_an_error_by_name_and_passed_over_by_auto(engines, digits, caplog):
-    def refuse(*arguments):
-        raise OptionError("it is for sm89, and this GPU is sm90; w2vc compile b --target sm90")
+REFUSALS = {
+    "another GPU": (identity, "find_engine", OptionError("it is for sm89, and sm90 is here"), "INFO"),
+    "a plan that does not load": (engine_sessions, "open_engine", BundleError("it cannot load the plan"), "WARNING"),
+}
 
-    engines.module.open_engine = refuse
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_an_engine_that_does_not_run_is_an_error_by_name_and_passed_over_by_auto(
+    case, engines, digits, caplog, monkeypatch
+):
+    module, name, error, level = REFUSALS[case]
+
+    def refuse(*arguments):
+        raise error
+
+    monkeypatch.setattr(module, name, refuse)
     bundle, manifest, graph = parts(digits["fp16"])
-    with pytest.raises(OptionError, match=r"^it is for sm89"):
+    with pytest.raises(type(error), match=str(error)):
         open_bundle(bundle, with_engine(manifest), graph, "tensorrt-rtx")
     assert StandIn.made == []
+    caplog.set_level(logging.INFO, "w2vc")
     assert open_bundle(bundle, with_engine(manifest), graph, "auto").provider == "cuda"
-    (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
-    assert record.getMessage().startswith("provider 'tensorrt-rtx' is passed over for 'cuda': it is for sm89")
+    (record,) = [each for each in caplog.records if each.args[0] == "tensorrt-rtx"]
+    assert (record.levelname, record.getMessage()) == (
+        level,
+        f"provider 'tensorrt-rtx' is passed over for 'cuda': {error}",
+    )
+    assert engines == []
 
 
-def test_an_engine_without_its_modules_or_a_gpu_is_not_tried(engines, digits, monkeypatch):
+def test_an_engine_is_found_before_it_is_opened(gpus, digits, monkeypatch):
+    def refuse():
+        raise OptionError("there is no NVIDIA driver here")
+
+    monkeypatch.setattr(identity.Device, "open", refuse)
+    monkeypatch.setattr(identity, "module_of", lambda backend: None)
+    monkeypatch.setattr(engine_sessions, "open_engine", None)
     bundle, manifest, graph = parts(digits["fp16"])
-    for backend, missing, fault in (
-        ("tensorrt-rtx", "tensorrt_rtx", r"needs tensorrt-rtx, .*'w2vc\[trt-rtx\]'"),
-        ("tensorrt", "tensorrt", r"needs tensorrt, .*'w2vc\[trt\]'"),
-        ("tensorrt", "cuda", r"needs cuda-python, .*'w2vc\[trt\]'"),
-    ):
-        monkeypatch.setattr(session, "find_spec", lambda name, missing=missing: None if name == missing else name)
-        with pytest.raises(MissingExtraError, match=f"provider '{backend}' {fault}"):
-            open_bundle(bundle, with_engine(manifest, backend), graph, backend)
-    monkeypatch.setattr(session, "find_spec", lambda name: name)
-    monkeypatch.setattr(onnx_runtime, "find_gpu", gpu.find_gpu)
-    monkeypatch.setattr(gpu, "DRIVER", "libnone.so.1")
-    with pytest.raises(OptionError, match="'tensorrt-rtx' cannot start: there is no NVIDIA driver here"):
-        open_bundle(bundle, with_engine(manifest), graph, "tensorrt-rtx")
-    assert engines.opened == []
+    found = survey(bundle, with_engine(manifest), graph)
+    assert str(found["tensorrt-rtx"]) == "there is no NVIDIA driver here"
+    assert found["cuda"] is None
 
 
 def test_auto_falls_through_to_what_loads_and_says_what_did_not(gpus, digits, monkeypatch, caplog):

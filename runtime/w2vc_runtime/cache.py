@@ -1,4 +1,4 @@
-"""Where ONNX Runtime's providers keep what they compile: the user's cache directory."""
+"""What is kept between runs, where a user's caches are."""
 
 from __future__ import annotations
 
@@ -16,28 +16,44 @@ from .errors import OptionError
 COMPLETE = "complete"
 
 
-def cache_root() -> Path:
-    """``$XDG_CACHE_HOME/w2vc``, or ``~/.cache/w2vc``."""
+def cache_folder(name: str) -> Path:
+    """A folder of w2vc's own under ``$XDG_CACHE_HOME``, by default ``~/.cache``. It may not exist."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "w2vc"
+    return (named if named.is_absolute() else Path.home() / ".cache") / "w2vc" / name
+
+
+def read_cached(path: Path) -> bytes | None:
+    """What was kept, or None."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return None
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Keep something; a disk that is full or not writable costs no more than the time that the cache would save."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
 
 
 @contextlib.contextmanager
-def compiled(provider: str, key: Any) -> Iterator[Path]:
-    """The folder of what a provider compiles from ``key``, held against other processes until the block is left.
+def shared_folder(name: str, key: Any) -> Iterator[Path]:
+    """A folder where others keep what they make from ``key``, held against other processes until the block is left.
 
-    key: plain data, all that the content depends on; the folder is of its hash. What a process that failed or was
-    killed left in it is removed. Raises `OptionError` where the cache cannot be written.
+    key: plain data, all that the content depends on. What a process that failed or was killed left in it is removed.
+    Raises `OptionError` where the cache cannot be written.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    folder = cache_root() / provider / digest[:32]
+    folder = cache_folder(name) / digest[:32]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise OptionError(
-            f"provider {provider!r} keeps what it compiles in {folder}, which cannot be written "
-            f"({error.strerror}); set XDG_CACHE_HOME to a directory that can"
+            f"what is compiled is kept in {folder}, which cannot be written ({error.strerror}); "
+            "set XDG_CACHE_HOME to a directory that can"
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -16,8 +16,10 @@ from typing import Any
 from .errors import BundleError, OptionError
 from .features import RECIPES, Recipe
 
-SCHEMA = 4
+SCHEMA = 5
 FILE_NAME = "manifest.json"
+# Of engines for no GPU in particular: TensorRT-RTX's documentation gives compute capability 8.0 and later.
+LEAST_CAPABILITY = 80
 # Left out of the manifest's own hash: the time is the only thing in which two exports of the same checkpoint differ.
 UNHASHED = ("created", "sha256")
 
@@ -107,10 +109,12 @@ class FileEntry:
 class Engine:
     """A graph compiled by TensorRT.
 
-    file: the plan. sha256, size: its own, in bytes. backend, version: what compiled it, and what runs it. targets:
-    GPUs, such as ``sm89``; none for all that the backend takes by itself. graph: sha256 of each file that it was
-    compiled from. profiles: ``seconds`` and ``batch`` of each, least, typical and most, and likewise ``shapes`` of the
-    inputs. ep_context: the ONNX file of the same name that wraps it for ONNX Runtime; None for none.
+    file: the plan. sha256, size: its own, in bytes. backend, version: what compiled it, and what runs it. platform:
+    operating system and processor that it is for. targets: GPUs, such as ``sm89``; none for all that the backend takes
+    by itself. gpu: the model, where it was compiled on the GPU that it is for. flags: of the builder that were set.
+    graph: sha256 of each file that it was compiled from. profiles: ``seconds`` and ``batch`` of each, least, typical
+    and most, and likewise ``shapes`` of the inputs. ep_context: the ONNX file of the same name that wraps it for ONNX
+    Runtime; None for none.
     """
 
     file: str
@@ -118,7 +122,10 @@ class Engine:
     size: int
     backend: str
     version: str
+    platform: str
     targets: tuple[str, ...]
+    gpu: str | None
+    flags: tuple[str, ...]
     precision: str
     graph: dict[str, str]
     profiles: tuple[dict[str, Any], ...]
@@ -135,10 +142,16 @@ class Engine:
     @property
     def summary(self) -> str:
         """What it is for, in one line."""
-        gpus = "+".join(self.targets) or "default GPUs"
         longest = max(profile["seconds"][2] for profile in self.profiles)
         size = f"{self.size / 1e6:.1f} MB"
-        return f"{self.backend} {self.version}, {self.precision}, {gpus}, {size}, up to {longest:g} s"
+        return f"{self.backend} {self.version}, {self.precision}, {self.gpus}, {size}, up to {longest:g} s"
+
+    @property
+    def gpus(self) -> str:
+        """Which GPUs it is for."""
+        if self.gpu is not None:
+            return f"{self.gpu} ({self.targets[0]})"
+        return " or ".join(self.targets) or f"sm{LEAST_CAPABILITY} and later"
 
 
 @dataclass(frozen=True)
@@ -242,7 +255,9 @@ def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
         )
         values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
         values["engines"] = tuple(
-            Engine(**{**v, "targets": tuple(v["targets"]), "profiles": tuple(v["profiles"]), "ep_context": _entry(v)})
+            Engine(
+                **{**v, **{name: tuple(v[name]) for name in ("targets", "flags", "profiles")}, "ep_context": _entry(v)}
+            )
             for v in values.get("engines", ())
         )
         return cls(**values)

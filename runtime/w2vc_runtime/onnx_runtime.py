@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .cache import compiled
+from .cache import shared_folder
 from .errors import BundleError, InferenceError, MissingExtraError, OptionError
 from .gpu import find_gpu
 
@@ -167,7 +167,9 @@ def open_tensorrt(graph: GraphFile) -> BoundedSession:
     _load_cuda_libraries("tensorrt")
     shapes, profile = _profile("trt", bundled.manifest)
     options = {**TENSORRT_OPTIONS, **profile}
-    with compiled("tensorrt", [*_identity("tensorrt", bundled), _tensorrt_version(), options]) as folder:
+    with shared_folder(
+        "onnxruntime-tensorrt", [*_identity("tensorrt", bundled), _tensorrt_version(), options]
+    ) as folder:
         paths = {"trt_engine_cache_path": str(folder), "trt_timing_cache_path": str(folder)}
         session = OnnxRuntimeSession(
             graph.path, "tensorrt", TENSORRT, options={**options, **paths}, behind=((CUDA, CUDA_OPTIONS),)
@@ -192,7 +194,7 @@ def open_tensorrt_rtx(graph: GraphFile) -> BoundedSession:
     shapes, profile = _profile("nv", bundled.manifest)
     options = {**TENSORRT_RTX_OPTIONS, **profile}
     devices = _rtx_devices()
-    with compiled("tensorrt-rtx", [*_identity("tensorrt-rtx", bundled), options]) as folder:
+    with shared_folder("onnxruntime-tensorrt-rtx", [*_identity("tensorrt-rtx", bundled), options]) as folder:
         session = OnnxRuntimeSession(
             graph.path,
             "tensorrt-rtx",

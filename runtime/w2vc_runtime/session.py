@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from numpy.typing import NDArray
 
 from . import onnx_runtime, openvino
-from .errors import MissingExtraError, OptionError, W2vcError
+from .errors import OptionError, W2vcError
 from .manifest import Graph, Manifest
 
 Tensors = dict[str, NDArray]
@@ -78,16 +76,19 @@ def _engine_first(
     """The bundle's engine where it has one, else ONNX Runtime."""
 
     def check_either(graph: GraphFile) -> None:
-        if graph.has_engine(backend):
-            check_engine(backend)
-        else:
+        from .engines.identity import find_engine
+
+        if graph.bundled is None or not graph.has_engine(backend):
             check(graph)
+        else:
+            find_engine(graph.bundled.bundle, graph.bundled.manifest, graph.bundled.graph, backend)
 
     def open_either(graph: GraphFile) -> Session:
+        from .engines.session import open_engine
+
         if graph.bundled is None or not graph.has_engine(backend):
             return open_graph(graph)
-        engines = importlib.import_module(".engines.session", __package__)
-        return engines.open_engine(graph.bundled.bundle, graph.bundled.manifest, graph.bundled.graph, backend)
+        return open_engine(graph.bundled.bundle, graph.bundled.manifest, graph.bundled.graph, backend)
 
     return Provider(check_either, open_either)
 
@@ -133,17 +134,6 @@ def survey(bundle: Path, manifest: Manifest, graph: Graph) -> dict[str, W2vcErro
     None: nothing does, and the first of these is what ``auto`` takes, if it loads.
     """
     return dict(_survey(_bundled(bundle, manifest, graph)))
-
-
-def check_engine(backend: str) -> None:
-    """Raise `MissingExtraError` or `OptionError` where engines of a backend cannot run here, whatever they hold."""
-    from .engines import BACKENDS
-
-    extra = BACKENDS[backend].extra
-    for module, package in ((BACKENDS[backend].module, backend), ("cuda", "cuda-python")):
-        if find_spec(module) is None:
-            raise MissingExtraError(f"provider {backend!r}", package, extra)
-    onnx_runtime.check_gpu(backend)
 
 
 def _bundled(bundle: Path, manifest: Manifest, graph: Graph) -> GraphFile:

@@ -21,7 +21,9 @@ from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
 
 from .backends import BACKENDS, Backend
+from .cuda import Device
 from .ep_context import write_ep_context
+from .identity import this_platform
 from .profiles import OptimizationProfile, default_profiles, wide_profile
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -121,6 +123,7 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)
     entries = tuple(profile.to_dict(manifest) for profile in profiles)
+    device = None if options.compiler.names_targets else Device.open()
     job = {
         "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
@@ -139,7 +142,10 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         size=entry.size,
         backend=options.backend,
         version=answer["version"],
-        targets=options.targets,
+        platform=this_platform(),
+        targets=options.targets if device is None else (device.capability,),
+        gpu=None if device is None else device.name,
+        flags=tuple(answer["flags"]),
         precision=graph.precision,
         graph={name: manifest.files[name].sha256 for name in graph.files},
         profiles=entries,

@@ -3,8 +3,8 @@ first engine of a process is the same bytes every time.
 
 A job comes as JSON on standard input: ``path``, where Python finds modules; ``module``, a build of TensorRT; and to
 compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
-``targets`` (names of compute capabilities). Standard output is JSON: ``version``, ``targets`` (all
-there are), and of a plan ``layers`` and ``seconds``; or ``problem``, one line, and ``log``, what TensorRT said.
+``targets`` (names of compute capabilities). Standard output is JSON: ``version``, ``targets`` (all there are), and of a
+plan ``layers``, ``seconds`` and the builder's ``flags``; or ``problem``, one line, and ``log``, what TensorRT said.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ class Refusal(Exception):
 
 
 class Log:
-    """What TensorRT said: severity and text."""
+    """Warnings and errors of TensorRT: severity and text."""
 
     def __init__(self, tensorrt: Any) -> None:
         lines: list[tuple[str, str]] = []
 
         class Logger(tensorrt.ILogger):
             def log(self, severity: Any, message: str) -> None:
-                lines.append((severity.name, message))
+                if severity.name in FAILURES:
+                    lines.append((severity.name, message))
 
         self.lines = lines
         self.logger = Logger()
@@ -80,7 +81,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
             answer |= compile_plan(tensorrt, log, job)
         except Refusal as refusal:
             answer["problem"] = str(refusal)
-        answer["log"] = [f"{severity}: {text}" for severity, text in log.lines if severity in FAILURES]
+        answer["log"] = [f"{severity}: {text}" for severity, text in log.lines]
     return answer
 
 
@@ -116,7 +117,8 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any]) -> dict[str, Any]
         if FATAL_WARNING in text:
             raise Refusal(f"a profile does not fit the graph: {plain(text)}")
     Path(job["plan"]).write_bytes(plan)
-    return {"layers": network.num_layers, "seconds": time.perf_counter() - start}
+    flags = sorted(name for name, flag in tensorrt.BuilderFlag.__members__.items() if config.get_flag(flag))
+    return {"layers": network.num_layers, "seconds": time.perf_counter() - start, "flags": flags}
 
 
 def parser_problem(parser: Any, log: Log) -> str:

@@ -1,0 +1,178 @@
+"""What engines need of CUDA: a device, memory on it and beside it, and streams. Through the driver's interface, which
+``cuda-bindings`` of NVIDIA's ``cuda-python`` has; neither PyTorch nor CuPy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from w2vc_runtime.errors import InferenceError, MissingExtraError, OptionError
+
+EXTRA = "trt-rtx"
+
+
+class CudaError(InferenceError):
+    """A call of the driver failed."""
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call the driver by the name of its function; return what it gives beside its status, or raise `CudaError`."""
+    driver = _driver()
+    status, *values = getattr(driver, name)(*arguments)
+    if status != driver.CUresult.CUDA_SUCCESS:
+        raise CudaError(f"CUDA: {name} failed with {status.name}")
+    return values[0] if values else None
+
+
+def _driver() -> Any:
+    try:
+        from cuda.bindings import driver
+    except ImportError as error:
+        raise MissingExtraError("running engines", "cuda-bindings", EXTRA) from error
+    return driver
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU.
+
+    name: as NVIDIA has it. capability: what it is to compilers, such as ``sm89``. context: its primary context, the one
+    that TensorRT uses too.
+    """
+
+    name: str
+    capability: str
+    context: Any
+
+    @classmethod
+    @functools.cache
+    def open(cls) -> Device:
+        """The first GPU that ``CUDA_VISIBLE_DEVICES`` leaves.
+
+        Raises `MissingExtraError` without ``cuda-bindings``, `OptionError` where there is no driver, or no GPU.
+        """
+        driver = _driver()
+        try:
+            call("cuInit", 0)
+            count = call("cuDeviceGetCount")
+        except CudaError as error:
+            raise OptionError(f"no NVIDIA GPU can be used here ({error}); check the driver with nvidia-smi") from error
+        except Exception as error:  # of cuda-bindings, which finds the driver's library at the first call
+            raise OptionError("there is no NVIDIA driver here; install one, or take provider 'cpu'") from error
+        if not count:
+            raise OptionError("the NVIDIA driver sees no GPU here; check CUDA_VISIBLE_DEVICES, or take provider 'cpu'")
+        device = call("cuDeviceGet", 0)
+        kinds = driver.CUdevice_attribute
+        major, minor = (
+            call("cuDeviceGetAttribute", kind, device)
+            for kind in (
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            )
+        )
+        name = call("cuDeviceGetName", 256, device).split(b"\0")[0].decode()
+        return cls(name, f"sm{major}{minor}", call("cuDevicePrimaryCtxRetain", device))
+
+    def use(self) -> None:
+        """Make the device that of the calling thread."""
+        call("cuCtxSetCurrent", self.context)
+
+
+class Buffer:
+    """Memory for one tensor on the device, and as much beside it that is page-locked, which makes copies asynchronous.
+
+    Grows to the largest tensor that it has held. Of use on one stream, and from one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self.capacity = 0
+        self._device: Any = None
+        self._host = 0
+
+    @property
+    def address(self) -> int:
+        """Where the tensor is on the device."""
+        return int(self._device)
+
+    def reserve(self, size: int) -> bool:
+        """Make room for so many bytes; return whether the tensor moved."""
+        if size <= self.capacity:
+            return False
+        self.free()
+        self._device = call("cuMemAlloc", size)
+        self._host = int(call("cuMemHostAlloc", size, 0))
+        self.capacity = size
+        return True
+
+    def view(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray:
+        """The memory beside the device as a tensor; it lives until the buffer grows."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory = memoryview((ctypes.c_byte * size).from_address(self._host)).cast("B")
+        return np.frombuffer(memory, dtype=dtype).reshape(shape)
+
+    def free(self) -> None:
+        """Give the memory back."""
+        if self.capacity:
+            self.capacity = 0
+            call("cuMemFree", self._device)
+            call("cuMemFreeHost", self._host)
+
+
+class Stream:
+    """A queue of work for the device. From one thread at a time."""
+
+    def __init__(self) -> None:
+        kind = _driver().CUstream_flags.CU_STREAM_NON_BLOCKING
+        self._stream = call("cuStreamCreate", kind)
+
+    @property
+    def handle(self) -> int:
+        """What TensorRT takes it by."""
+        return int(self._stream)
+
+    def upload(self, buffer: Buffer, size: int) -> None:
+        """Queue a copy of so many bytes to the device."""
+        call("cuMemcpyHtoDAsync", buffer._device, buffer._host, size, self._stream)
+
+    def download(self, buffer: Buffer, size: int) -> None:
+        """Queue a copy of so many bytes from the device."""
+        call("cuMemcpyDtoHAsync", buffer._host, buffer._device, size, self._stream)
+
+    def wait(self) -> None:
+        """Return when all queued work is done."""
+        call("cuStreamSynchronize", self._stream)
+
+    def begin_capture(self) -> None:
+        """Record what is queued from here on instead of doing it."""
+        mode = _driver().CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        call("cuStreamBeginCapture", self._stream, mode)
+
+    def end_capture(self) -> Any:
+        """What was recorded, as a CUDA graph that can be launched; None where the recording broke."""
+        graph = call("cuStreamEndCapture", self._stream)
+        if not int(graph):
+            return None
+        try:
+            return call("cuGraphInstantiate", graph, 0)
+        finally:
+            call("cuGraphDestroy", graph)
+
+    def launch(self, graph: Any) -> None:
+        """Queue a CUDA graph."""
+        call("cuGraphLaunch", graph, self._stream)
+
+    def free(self) -> None:
+        """Give the queue back."""
+        call("cuStreamDestroy", self._stream)
+
+
+def free_graph(graph: Any) -> None:
+    """Give a CUDA graph back."""
+    call("cuGraphExecDestroy", graph)

@@ -1,0 +1,69 @@
+"""Whether an engine is for this machine: which GPU and version it was compiled for, and which are here."""
+
+from __future__ import annotations
+
+import platform
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from w2vc_runtime.errors import MissingExtraError, OptionError
+from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Graph, Manifest
+
+from .backends import BACKENDS
+from .cuda import Device
+
+
+def this_platform() -> str:
+    """Operating system and processor: a plan of one does not load on another."""
+    return f"{platform.system()}-{platform.machine()}".lower()
+
+
+def find_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) -> Engine:
+    """The engine of a graph that this machine runs; among several one for its very GPU.
+
+    Reads no plan. Raises `OptionError` where there is none, with what compiles it, `MissingExtraError` without the
+    backend, and what `Device.open` does.
+    """
+    engines = [each for each in manifest.engines if (each.backend, each.precision) == (backend, graph.precision)]
+    if not engines:
+        command = compile_command(bundle, backend, graph.precision)
+        raise OptionError(f"{bundle} has no {backend} engine in {graph.precision}; compile one with: {command}")
+    module, device = module_of(backend), Device.open()
+    named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, device.capability.upper())
+    command = compile_command(bundle, backend, graph.precision, device.capability if named else None)
+    problems = []
+    for engine in sorted(engines, key=lambda each: not each.targets):
+        problem = mismatch(engine, module.__version__, device)
+        if problem is None:
+            return engine
+        problems.append(f"{bundle / engine.file} {problem}; compile it again with: {command}")
+    raise OptionError(problems[0])
+
+
+def mismatch(engine: Engine, version: str, device: Device) -> str | None:
+    """Why an engine does not run here, or None. version: of the backend that is here."""
+    if engine.platform != this_platform():
+        return f"was compiled for {engine.platform}, and this is {this_platform()}"
+    if engine.version != version:
+        return f"was compiled by {engine.backend} {engine.version}, and {version} is here"
+    here = f"and {device.name} ({device.capability}) is here"
+    portable = not engine.targets and int(device.capability[2:]) >= LEAST_CAPABILITY
+    if not (portable or device.capability in engine.targets) or engine.gpu not in (None, device.name):
+        return f"was compiled for {engine.gpus}, {here}"
+    return None
+
+
+def module_of(backend: str) -> Any:
+    """The Python module of a backend; raise `MissingExtraError` without it."""
+    entry = BACKENDS[backend]
+    try:
+        return import_module(entry.module)
+    except ImportError as error:
+        raise MissingExtraError(f"provider {backend!r}", backend, entry.extra) from error
+
+
+def compile_command(bundle: Path, backend: str, precision: str, target: str | None = None) -> str:
+    """What a user types to compile a graph."""
+    named = f" --target {target}" if target else ""
+    return f"w2vc compile {bundle} --backend {backend} --precision {precision}{named}"

@@ -1,0 +1,109 @@
+/* A stand-in for NVIDIA's driver: what w2vc_runtime/engines/cuda.py calls, with the host's memory for a device's.
+ * It lets the calls be made for real, through cuda-bindings, where there is no GPU. It computes nothing. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int CUresult;
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, CAPTURE_BROKEN = 901 };
+
+static __thread void *current;
+static int context, stream_handles[64], streams, live, capturing, graphs, major = 8, minor = 9, devices = 1, broken;
+static long limit = 1L << 34;
+static void (*replay)(int);
+
+/* What tests set and read. */
+void standin_gpu(int count, int a, int b) { devices = count, major = a, minor = b; }
+void standin_replay(void (*function)(int)) { replay = function; }
+void standin_break_capture(int how) { broken = how; }
+void standin_limit(long bytes) { limit = bytes; }
+int standin_capturing(void) { return capturing; }
+int standin_live(void) { return live; }
+
+#define NEED_CONTEXT if (current != &context) return INVALID_CONTEXT
+CUresult cuInit(unsigned flags) { return devices ? SUCCESS : NO_DEVICE; }
+CUresult cuDriverGetVersion(int *version) { *version = 13000; return SUCCESS; }
+CUresult cuDeviceGetCount(int *count) { *count = devices; return SUCCESS; }
+CUresult cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < devices ? SUCCESS : INVALID_VALUE; }
+CUresult cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Stand-in GPU", length); return SUCCESS; }
+CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
+    *value = attribute == 75 ? major : attribute == 76 ? minor : 0;
+    return SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRetain(void **result, int device) { *result = &context; return SUCCESS; }
+CUresult cuCtxSetCurrent(void *context) { current = context; return SUCCESS; }
+static CUresult allocate(void **result, size_t size) {
+    NEED_CONTEXT;
+    if (!size || capturing) return INVALID_VALUE;
+    if ((long)size > limit) return OUT_OF_MEMORY;
+    *result = malloc(size);
+    memset(*result, 0xAB, size);
+    live++;
+    return SUCCESS;
+}
+static CUresult release(void *memory) {
+    NEED_CONTEXT;
+    free(memory);
+    live--;
+    return SUCCESS;
+}
+CUresult cuMemAlloc_v2(unsigned long long *address, size_t size) { return allocate((void **)address, size); }
+CUresult cuMemFree_v2(unsigned long long address) { return release((void *)address); }
+CUresult cuMemHostAlloc(void **memory, size_t size, unsigned flags) { return allocate(memory, size); }
+CUresult cuMemFreeHost(void *memory) { return release(memory); }
+CUresult cuStreamCreate(void **stream, unsigned flags) {
+    NEED_CONTEXT;
+    if (flags != 1) return INVALID_VALUE; /* streams that wait for the default one */
+    *stream = &stream_handles[streams++ % 64];
+    live++;
+    return SUCCESS;
+}
+CUresult cuStreamDestroy_v2(void *stream) { live--; return SUCCESS; }
+CUresult cuStreamSynchronize(void *stream) { NEED_CONTEXT; return capturing ? CAPTURE_BROKEN : SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t size, void *stream) {
+    NEED_CONTEXT;
+    memcpy((void *)to, from, size);
+    return SUCCESS;
+}
+CUresult cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t size, void *stream) {
+    NEED_CONTEXT;
+    memcpy(to, (void *)from, size);
+    return SUCCESS;
+}
+CUresult cuStreamBeginCapture_v2(void *stream, int mode) { capturing = ++graphs; return SUCCESS; }
+CUresult cuStreamEndCapture(void *stream, void **graph) {
+    *graph = (void *)(long)capturing;
+    capturing = 0;
+    if (broken) return *graph = NULL, CAPTURE_BROKEN;
+    live++;
+    return SUCCESS;
+}
+CUresult cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+    *executable = graph;
+    live++;
+    return SUCCESS;
+}
+CUresult cuGraphDestroy(void *graph) { live--; return SUCCESS; }
+CUresult cuGraphExecDestroy(void *executable) { live--; return SUCCESS; }
+CUresult cuGraphLaunch(void *executable, void *stream) { NEED_CONTEXT; replay((int)(long)executable); return SUCCESS; }
+
+CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, unsigned long long flags, int *status) {
+    static const char *suffixes[] = {"_v2", "", "WithFlags"};
+    char name[128];
+    Dl_info here;
+    dladdr((void *)cuInit, &here);
+    void *library = dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    *function = NULL;
+    for (int i = 0; i < 3 && !*function; i++) {
+        strcpy(name, symbol);
+        strcat(name, suffixes[i]);
+        *function = dlsym(library, name);
+    }
+    if (status) *status = *function ? 0 : 1;
+    return *function ? SUCCESS : 500;
+}
+CUresult cuGetProcAddress(const char *symbol, void **function, int version, unsigned long long flags) {
+    return cuGetProcAddress_v2(symbol, function, version, flags, NULL);
+}

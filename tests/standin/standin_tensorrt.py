@@ -1,0 +1,152 @@
+"""A stand-in for the part of TensorRT that runs plans, which needs a GPU. Its plans are JSON: an ONNX file, that ONNX
+Runtime computes, and profiles. With it the session is tested, not TensorRT; a test holds that the real module has
+every name that this one has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import json
+import threading
+
+import numpy as np
+import onnxruntime
+
+__version__ = "1.0"
+KINDS = {"tensor(float)": "FLOAT", "tensor(int64)": "INT64", "tensor(bool)": "BOOL"}
+TYPES = {"FLOAT": np.float32, "INT64": np.int64, "BOOL": np.bool_}
+driver = ctypes.CDLL("libcuda.so.1")
+recorded: dict[int, object] = {}
+launches: list[int] = []
+executions: list[tuple[int, tuple[int, ...]]] = []
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def _replay(graph):
+    launches.append(graph)
+    recorded[graph]()
+
+
+driver.standin_replay(_replay)
+
+
+class ComputeCapability(enum.Enum):
+    SM86, SM89 = 86, 89
+
+
+class ExecutionContextAllocationStrategy(enum.Enum):
+    STATIC, ON_PROFILE_CHANGE = 0, 1
+
+
+class ILogger:
+    pass
+
+
+class Severity(enum.Enum):
+    ERROR = 1
+
+
+class DataType(enum.Enum):
+    FLOAT, INT64, BOOL = 0, 1, 2
+
+
+class Runtime:
+    def __init__(self, logger):
+        self._logger = logger
+
+    def deserialize_cuda_engine(self, plan):
+        try:
+            values = json.loads(bytes(plan))
+        except ValueError:
+            self._logger.log(Severity.ERROR, "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (bad magic)")
+            return None
+        return self._engine(values, self._logger)
+
+
+class ICudaEngine:
+    def __init__(self, values, logger):
+        self._profiles = values["profiles"]
+        self._logger = logger
+        self._session = onnxruntime.InferenceSession(values["graph"])
+        self._kinds = {
+            value.name: KINDS[value.type] for value in (*self._session.get_inputs(), *self._session.get_outputs())
+        }
+
+    @property
+    def num_io_tensors(self):
+        return len(self._kinds)
+
+    def get_tensor_name(self, index):
+        return list(self._kinds)[index]
+
+    def get_tensor_dtype(self, name):
+        return DataType[self._kinds[name]]
+
+    def create_execution_context(self, strategy):
+        assert strategy is ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+        return IExecutionContext(self)
+
+
+Runtime._engine = ICudaEngine
+
+
+class IExecutionContext:
+    def __init__(self, engine):
+        self._engine = engine
+        self._shapes, self._addresses, self._profile = {}, {}, None
+        self._busy = threading.Lock()
+
+    def set_optimization_profile_async(self, index, stream):
+        self._profile = self._engine._profiles[index]
+        self._index = index
+        return isinstance(stream, int)
+
+    def set_input_shape(self, name, shape):
+        least, _, most = self._profile[name]
+        if not all(a <= b <= c for a, b, c in zip(least, shape, most)):
+            self._engine._logger.log(
+                Severity.ERROR, f"IExecutionContext::setInputShape: Error Code 3: {shape} is not in it"
+            )
+            return False
+        self._shapes[name] = tuple(shape)
+        return True
+
+    def infer_shapes(self):
+        inputs = self._engine._session.get_inputs()
+        blank = {each.name: np.zeros(self._shapes[each.name], TYPES[self._engine._kinds[each.name]]) for each in inputs}
+        names = [each.name for each in self._engine._session.get_outputs()]
+        for name, value in zip(names, self._engine._session.run(names, blank)):
+            self._shapes[name] = value.shape
+        return []
+
+    def get_tensor_shape(self, name):
+        return list(self._shapes[name])
+
+    def set_tensor_address(self, name, address):
+        self._addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream):
+        shapes, addresses = dict(self._shapes), dict(self._addresses)
+
+        def compute():
+            assert self._busy.acquire(blocking=False), "two threads in one context"
+            views = {name: self._view(name, shapes[name], addresses[name]) for name in shapes}
+            inputs = {each.name: views[each.name] for each in self._engine._session.get_inputs()}
+            names = [each.name for each in self._engine._session.get_outputs()]
+            for name, value in zip(names, self._engine._session.run(names, inputs)):
+                views[name][...] = value
+            self._busy.release()
+
+        if capture := driver.standin_capturing():
+            recorded[capture] = compute
+        else:
+            executions.append((self._index, next(iter(self._shapes.values()))))
+            compute()
+        return True
+
+    def _view(self, name, shape, address):
+        kind = np.dtype(TYPES[self._engine._kinds[name]])
+        memory = (ctypes.c_byte * (int(np.prod(shape)) * kind.itemsize)).from_address(address)
+        return np.frombuffer(memory, dtype=kind).reshape(shape)

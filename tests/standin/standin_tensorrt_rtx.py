@@ -1,0 +1,59 @@
+"""As standin_tensorrt, with what TensorRT for RTX has besides."""
+
+from __future__ import annotations
+
+import enum
+
+import standin_tensorrt
+from standin_tensorrt import ComputeCapability, ExecutionContextAllocationStrategy, ILogger
+
+__all__ = ["ComputeCapability", "ILogger"]
+
+__version__ = "1.0"
+caches: list[IRuntimeCache] = []
+
+
+class CudaGraphStrategy(enum.Enum):
+    DISABLED, WHOLE_GRAPH_CAPTURE = 0, 1
+
+
+class IRuntimeCache:
+    def __init__(self):
+        self.kept = b"none"
+        caches.append(self)
+
+    def deserialize(self, content):
+        self.kept = content
+        return True
+
+    def serialize(self):
+        return self.kept + b"+"
+
+
+class IRuntimeConfig:
+    cuda_graph_strategy = CudaGraphStrategy.DISABLED
+
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.strategy = strategy
+
+    def create_runtime_cache(self):
+        return IRuntimeCache()
+
+    def set_runtime_cache(self, cache):
+        self.cache = cache
+        return True
+
+
+class ICudaEngine(standin_tensorrt.ICudaEngine):
+    def create_runtime_config(self):
+        return IRuntimeConfig()
+
+    def create_execution_context(self, config):
+        assert config.strategy is ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+        assert config.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        assert config.cache is caches[-1]
+        return super().create_execution_context(config.strategy)
+
+
+class Runtime(standin_tensorrt.Runtime):
+    _engine = ICudaEngine
