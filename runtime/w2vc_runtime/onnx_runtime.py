@@ -84,8 +84,8 @@ class OnnxRuntimeSession:
         # ONNX Runtime warns and falls back to the CPU when CUDA cannot start; a caller who asked for it must know.
         if execution_provider not in self._session.get_providers()[:1]:
             raise OptionError(
-                f"provider {provider!r} could not be started here; check the driver, and whether the CUDA and cuDNN "
-                "that this onnxruntime wants are here (pip install 'onnxruntime-gpu[cuda,cudnn]'), or use provider 'cpu'"
+                f"provider {provider!r} could not be started here; check the driver, install the CUDA and cuDNN "
+                "that this onnxruntime wants (pip install 'onnxruntime-gpu[cuda,cudnn]'), or use provider 'cpu'"
             )
         self.provider = provider
         self._outputs = [output.name for output in self._session.get_outputs()]
