@@ -10,18 +10,36 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker; more woul
 os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 import w2vc_exporter.measure
 from w2vc_exporter import ExportOptions, export
+from w2vc_runtime import W2vcError
 
 ROOT = Path(__file__).parents[1]
 DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
 DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data"))
+
+
+@cache
+def no_gpu() -> str | None:
+    """Why there is no GPU for engines here; None where there is one."""
+    try:
+        from w2vc_runtime.engines.cuda import Device
+
+        Device.open()
+    except (ImportError, W2vcError) as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (reason := no_gpu()):
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +72,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def tone(tmp_path: Path) -> Path:
     """One second of a quiet tone at 16 kHz."""
+    import soundfile  # which machines with a GPU may lack
+
     path = tmp_path / "tone.wav"
     soundfile.write(path, 0.1 * np.sin(np.arange(16000) / 20), 16000)
     return path

@@ -19,6 +19,7 @@ from w2vc_model.checkpoint import adapter_file, weight_files
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_runtime import stored
 from w2vc_runtime.cases import make
+from w2vc_runtime.command import own_version
 from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
@@ -245,6 +246,8 @@ def _tools() -> dict[str, str]:
 
 def _version(name: str) -> str:
     """Version of a package; the two builds of onnxruntime share a module and not a name."""
+    if name == "w2vc":
+        return own_version()
     if name == "onnxruntime":
         return import_onnxruntime("cpu").__version__
     return version(name)

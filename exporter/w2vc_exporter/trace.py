@@ -6,13 +6,13 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import onnx_ir as ir
 import torch
 
 from w2vc_model import SpeechModel
+from w2vc_runtime.command import own_version
 
 OPSET = 20
 
@@ -71,7 +71,7 @@ def _name_dimensions(model: ir.Model, shapes: dict[str, tuple[str | int, ...]]) 
 
 def _anonymise(model: ir.Model) -> None:
     """Drop stack traces, module names and shape expressions: they name this machine's files and change with torch."""
-    model.producer_name, model.producer_version = "w2vc", version("w2vc")
+    model.producer_name, model.producer_version = "w2vc", own_version()
     model.graph.name = "main"
     model.doc_string = model.graph.doc_string = None
     model.metadata_props.clear()

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from .errors import W2vcError
@@ -23,10 +23,18 @@ class Parser(argparse.ArgumentParser):
 
     def add_version(self) -> None:
         """Add ``--version``."""
-        self.add_argument("--version", action="version", version=f"%(prog)s {version('w2vc')}")
+        self.add_argument("--version", action="version", version=f"%(prog)s {own_version()}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def own_version() -> str:
+    """Of w2vc; ``0+unknown`` where it is not installed, but a checkout is on Python's path."""
+    try:
+        return version("w2vc")
+    except PackageNotFoundError:
+        return "0+unknown"
 
 
 def complain(program: str, problem: object) -> None:
