@@ -123,7 +123,7 @@ def test_a_graph_that_it_cannot_load(digits, tmp_path):
     onnx.save(graph, path)
     with pytest.raises(BundleError, match=r"^openvino .* cannot load .*model.onnx: .*elsewhere.Frobnicate$"):
         open_session(path, "openvino")
-    with pytest.raises(OptionError, match=r"model.onnx is in int4; provider 'openvino' runs fp32 or fp16"):
+    with pytest.raises(OptionError, match=r"the graph is in int4; provider 'openvino' runs fp32 or fp16"):
         open_session(path, "openvino", "int4")
 
 

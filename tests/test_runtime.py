@@ -116,7 +116,9 @@ def test_silence_is_answered_with_no_text_and_a_warning(digits):
 
 
 def test_unknown_and_unavailable_providers(digits):
-    with pytest.raises(OptionError, match="unknown provider 'tpu'; known: auto, cpu, cuda, openvino"):
+    with pytest.raises(
+        OptionError, match="unknown provider 'tpu'; known: auto, cpu, cuda, tensorrt, tensorrt-rtx, openvino"
+    ):
         load(digits["fp32"], provider="tpu")
     with pytest.raises(OptionError, match="provider 'cuda' is not in this onnxruntime"):
         load(digits["fp32"], provider="cuda")

@@ -58,8 +58,8 @@ class ExportOptions:
     computes for a padded batch).
     hidden_states: for head ``base``, which hidden states to give besides the last: numbers of layers (0 is what goes
     into the first), or ``all``.
-    tensorrt: compile each graph to a TensorRT engine too, which needs no GPU. targets, profiles: what for; those of
-    `EngineOptions`.
+    tensorrt: compile each graph to a TensorRT engine too, which needs no GPU. targets, profiles, ep_context: what for;
+    those of `EngineOptions`.
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
     """
 
@@ -77,6 +77,7 @@ class ExportOptions:
     tensorrt: bool = False
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    ep_context: bool = False
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -100,8 +101,9 @@ class ExportOptions:
         if self.target_lang is not None and self.task != "ctc":
             raise ExportError(f"a target language belongs to head 'ctc', not to {self.task!r}")
 
-        if (self.targets or self.profiles) and not self.tensorrt:
-            raise ExportError("targets and profiles are for engines, and none is asked for; add --tensorrt")
+        if (self.targets or self.profiles or self.ep_context) and not self.tensorrt:
+            asked = "--ep-context is" if self.ep_context else "targets and profiles are"
+            raise ExportError(f"{asked} for engines, and none is asked for; add --tensorrt")
         if self.engines is not None:
             for precision in self.precisions:
                 check_graph(precision, self.provider)
@@ -109,7 +111,7 @@ class ExportOptions:
     @property
     def engines(self) -> EngineOptions | None:
         """What to compile engines for; None for no engines."""
-        return EngineOptions(self.targets, self.profiles) if self.tensorrt else None
+        return EngineOptions(self.targets, self.profiles, ep_context=self.ep_context) if self.tensorrt else None
 
     @property
     def source(self) -> Path:

@@ -24,6 +24,7 @@ from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.onnx_runtime import import_onnxruntime
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
 from w2vc_runtime.session import Tensors
 
@@ -248,7 +249,5 @@ def _version(name: str) -> str:
     if name == "w2vc":
         return own_version()
     if name == "onnxruntime":
-        import onnxruntime
-
-        return onnxruntime.__version__
+        return import_onnxruntime("cpu").__version__
     return version(name)

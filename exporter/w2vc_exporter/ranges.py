@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from w2vc_runtime.session import OnnxRuntimeSession, Tensors
+from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
+from w2vc_runtime.session import Tensors
 
 from . import bundle
 from .trace import write

@@ -18,7 +18,7 @@ from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Graph, Manifest, Tensor
 from .model import load
 from .results import Result
-from .session import PROVIDERS
+from .session import NAMES, survey
 from .verification import table, verify_bundle
 
 PROGRAM = "w2vc"
@@ -79,7 +79,8 @@ def info(bundle: Path, as_json: bool) -> int:
     if as_json:
         print(manifest.to_json(), end="")
         return DONE
-    sizes = [*(entry.size for entry in manifest.files.values()), *(engine.size for engine in manifest.engines)]
+    files = [manifest.files, *(engine.files for engine in manifest.engines)]
+    sizes = [entry.size for each in files for entry in each.values()]
     rate = manifest.features.sampling_rate
     rows = {
         "name": manifest.name,
@@ -104,6 +105,7 @@ def info(bundle: Path, as_json: bool) -> int:
         names = manifest.labels.names
         shown = ", ".join(names[:LABELS_SHOWN]) + (" ..." if len(names) > LABELS_SHOWN else "")
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
+    rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
         print(f"{name:<{width}}{value}")
@@ -135,6 +137,17 @@ def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) 
     return DONE
 
 
+def _providers(bundle: Path, manifest: Manifest) -> dict[str, str]:
+    """What ``auto`` would take for the first graph here, and why not the others."""
+    found = survey(bundle, manifest, manifest.graphs[0])
+    usable = [name for name, problem in found.items() if problem is None]
+    rows = {"auto provider": usable[0] if usable else "none works here"}
+    for name, problem in found.items():
+        if name not in usable[:1]:
+            rows[f"not {name}"] = str(problem or f"it would work; {usable[0]} comes first")
+    return rows
+
+
 def _shape(tensor: Tensor) -> str:
     return f"{tensor.name} [{', '.join(map(str, tensor.shape))}]"
 
@@ -153,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("audio", nargs="+", help="wav, flac, ogg or mp3 files")
     command.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="write one file for each recording here")
-    command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument("--provider", choices=NAMES, default="auto", help="what computes; default: auto")
     command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: its first")
     command.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="recordings computed together; default: 1"
@@ -167,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("verify", help="prove again, here, that a bundle computes what PyTorch computed")
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
-    command.add_argument("--provider", choices=PROVIDERS, default="auto", help="what computes; default: auto")
+    command.add_argument("--provider", choices=NAMES, default="auto", help="what computes; default: auto")
     command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: all")
     command.set_defaults(command=lambda arguments: verify(arguments.bundle, arguments.provider, arguments.precision))
 
@@ -181,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compile_command(arguments: argparse.Namespace) -> int:
-    options = EngineOptions(arguments.targets, tuple(arguments.profiles), arguments.backend)
+    options = EngineOptions(arguments.targets, tuple(arguments.profiles), arguments.backend, arguments.ep_context)
     return compile_engine(arguments.bundle, options, arguments.precision)
 
 

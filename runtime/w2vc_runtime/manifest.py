@@ -113,7 +113,8 @@ class Engine:
     operating system and processor that it is for. targets: GPUs, such as ``sm89``; none for all that the backend takes
     by itself. gpu: the model, where it was compiled on the GPU that it is for. flags: of the builder that were set.
     graph: sha256 of each file that it was compiled from. profiles: ``seconds`` and ``batch`` of each, least, typical
-    and most, and likewise ``shapes`` of the inputs.
+    and most, and likewise ``shapes`` of the inputs. ep_context: the ONNX file of the same name that wraps it for ONNX
+    Runtime; None for none.
     """
 
     file: str
@@ -128,6 +129,15 @@ class Engine:
     precision: str
     graph: dict[str, str]
     profiles: tuple[dict[str, Any], ...]
+    ep_context: FileEntry | None = None
+
+    @property
+    def files(self) -> dict[str, FileEntry]:
+        """The plan, and what wraps it, as the bundle has them."""
+        files = {self.file: FileEntry(self.sha256, self.size)}
+        if self.ep_context is not None:
+            files[wrapping(self.file)] = self.ep_context
+        return files
 
     @property
     def summary(self) -> str:
@@ -245,12 +255,24 @@ def _build(cls: type[Manifest], values: dict[str, Any]) -> Manifest:
         )
         values["files"] = {name: FileEntry(**entry) for name, entry in values["files"].items()}
         values["engines"] = tuple(
-            Engine(**{**v, **{name: tuple(v[name]) for name in ("targets", "flags", "profiles")}})
+            Engine(
+                **{**v, **{name: tuple(v[name]) for name in ("targets", "flags", "profiles")}, "ep_context": _entry(v)}
+            )
             for v in values.get("engines", ())
         )
         return cls(**values)
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{FILE_NAME} does not follow schema {SCHEMA} ({error}); export the bundle again") from error
+
+
+def _entry(engine: dict[str, Any]) -> FileEntry | None:
+    context = engine.get("ep_context")
+    return None if context is None else FileEntry(**context)
+
+
+def wrapping(plan: str) -> str:
+    """The ONNX file that wraps a plan for ONNX Runtime: it has the plan's name, and is beside it."""
+    return plan.removesuffix(".plan") + ".onnx"
 
 
 def file_entry(path: Path) -> FileEntry:
@@ -273,8 +295,8 @@ def find_graph(bundle: Path, manifest: Manifest, precision: str | None) -> Graph
 
 def check_files(bundle: Path, manifest: Manifest) -> None:
     """Compare every file with the manifest; raise `BundleError` on the first that is missing or altered."""
-    plans = {engine.file: FileEntry(engine.sha256, engine.size) for engine in manifest.engines}
-    for name, entry in (manifest.files | plans).items():
+    compiled = {name: entry for engine in manifest.engines for name, entry in engine.files.items()}
+    for name, entry in (manifest.files | compiled).items():
         path = bundle / name
         if not path.is_file():
             raise BundleError(f"{bundle} lacks {name}, which its manifest lists; export the bundle again")

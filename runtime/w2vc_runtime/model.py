@@ -16,7 +16,7 @@ from .ctc import KINDS
 from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
 from .manifest import Manifest, check_files, find_graph
 from .results import Result
-from .session import Session, open_session
+from .session import Session, open_bundle
 
 TimeMask = NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ class Model:
 
     @property
     def provider(self) -> str:
-        """What runs the graph: ``cpu``, ``cuda`` or ``openvino``."""
+        """What runs the graph, and was picked where ``auto`` was asked for: see `load`."""
         return self._session.provider
 
     def read(self, source: AudioSource) -> Samples:
@@ -137,8 +137,10 @@ class Model:
 def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
-    provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``openvino`` (on the CPU) or ``auto``: CUDA where it works, else
-    OpenVINO where it is installed on an x86, else ``cpu``. precision: which graph of the bundle; by default its first.
+    provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``tensorrt`` or ``tensorrt-rtx`` (an engine of the bundle, else ONNX
+    Runtime), ``openvino`` (on the CPU) or ``auto``: what the graph is written for, else an engine of the bundle that
+    runs here, else CUDA, else OpenVINO where it is installed on an x86, else ``cpu``; ``w2vc info`` says which and why,
+    and the logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
     directory = Path(bundle)
@@ -149,4 +151,4 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
         raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
     graph = find_graph(directory, manifest, precision)
-    return Model(manifest, open_session(directory / graph.files[0], provider, graph.precision, graph.provider))
+    return Model(manifest, open_bundle(directory, manifest, graph, provider))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,14 @@ PRECISIONS = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "int8": "bf16"}
 TELEMETRY = "openvino_telemetry"
 
 
+def check(precision: str) -> None:
+    """Raise `MissingExtraError` without OpenVINO, `OptionError` where it has no arithmetic for a precision."""
+    if find_spec("openvino") is None:
+        raise _missing()
+    if precision not in PRECISIONS:
+        raise OptionError(f"the graph is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+
+
 class OpenVinoSession:
     """A graph in OpenVINO, compiled once for every batch and length."""
 
@@ -25,8 +34,6 @@ class OpenVinoSession:
 
     def __init__(self, path: Path, precision: str) -> None:
         openvino = _openvino()
-        if precision not in PRECISIONS:
-            raise OptionError(f"{path} is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
         self._path = path
         self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
         self._version = openvino.__version__
@@ -70,8 +77,12 @@ def _openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise MissingExtraError("provider 'openvino'", "openvino", "openvino") from error
+        raise _missing() from error
     finally:
         if silenced:
             del sys.modules[TELEMETRY]
     return openvino
+
+
+def _missing() -> MissingExtraError:
+    return MissingExtraError("provider 'openvino'", "openvino", "openvino")

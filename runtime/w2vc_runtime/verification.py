@@ -10,7 +10,7 @@ from typing import Any
 from .errors import BundleError, InferenceError, OptionError
 from .manifest import Graph, Manifest, check_files, digest, find_graph
 from .parity import Budget, Reference, Verdict, verify
-from .session import open_session
+from .session import open_bundle
 from .stored import read
 
 REPORT = "report.json"
@@ -110,7 +110,7 @@ def _outcome(
     certified = manifest.verification[graph.precision]
     used = provider
     try:
-        session = open_session(bundle / graph.files[0], provider, graph.precision, graph.provider)
+        session = open_bundle(bundle, manifest, graph, provider)
         used = session.provider
         verdict = verify(session, references, Budget(**certified["budget"]), chosen)
     except OptionError as error:

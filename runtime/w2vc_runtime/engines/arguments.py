@@ -6,7 +6,7 @@ import argparse
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--target`` and ``--profile``: the fields ``targets`` and ``profiles`` of `EngineOptions`."""
+    """Add ``--target``, ``--profile`` and ``--ep-context``: those fields of `EngineOptions`."""
     parser.add_argument(
         "--target",
         dest="targets",
@@ -23,6 +23,11 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="clips that the engine takes, as seconds=MIN:OPT:MAX,batch=MIN:OPT:MAX; may be given several times; "
         "default: up to 5, 15 and 30 seconds",
+    )
+    parser.add_argument(
+        "--ep-context",
+        action="store_true",
+        help="also write an ONNX file that wraps the engine for ONNX Runtime; the engine then has one profile",
     )
 
 

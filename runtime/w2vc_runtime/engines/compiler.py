@@ -18,12 +18,13 @@ from typing import Any
 
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph
+from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
 
 from .backends import BACKENDS, Backend
 from .cuda import Device
+from .ep_context import write_ep_context
 from .identity import this_platform
-from .profiles import OptimizationProfile, default_profiles
+from .profiles import OptimizationProfile, default_profiles, wide_profile
 
 WORKER = Path(__file__).with_name("worker.py")
 FOLDER = "engines"
@@ -36,13 +37,16 @@ class EngineOptions:
     """What to compile for.
 
     targets: GPUs, such as ``sm89``; none for all that the backend takes by itself. profiles: texts that
-    `OptimizationProfile.parse` reads; none for clips up to 5, 15 and 30 seconds. Raises `OptionError` on a value that
-    is wrong, and on one that only this machine's TensorRT knows to be wrong from `check`.
+    `OptimizationProfile.parse` reads; none for clips up to 5, 15 and 30 seconds. ep_context: also write an ONNX file
+    that wraps the engine, for ONNX Runtime, which runs an engine's first profile and no other; profiles are then one,
+    by default up to 30 seconds. Raises `OptionError` on a value that is wrong, and on one that only this machine's
+    TensorRT knows to be wrong from `check`.
     """
 
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     backend: str = "tensorrt-rtx"
+    ep_context: bool = False
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -51,7 +55,11 @@ class EngineOptions:
             raise OptionError(f"backend {self.backend!r} compiles for the GPU of this machine; leave targets out")
         if len(set(self.targets)) < len(self.targets):
             raise OptionError(f"a target is named twice in {','.join(self.targets)}")
-        self._parsed()
+        if len(self._parsed()) > 1 and self.ep_context:
+            raise OptionError(
+                "--ep-context takes one profile, since ONNX Runtime runs an engine's first and no other; "
+                f"{len(self.profiles)} are given"
+            )
 
     @property
     def compiler(self) -> Backend:
@@ -65,6 +73,8 @@ class EngineOptions:
         """
         for profile in self._parsed():
             profile.check(shortest, features.sampling_rate)
+        if self.ep_context:
+            return self._parsed() or (wide_profile(shortest, features),)
         return self._parsed() or default_profiles(shortest, features)
 
     def file_name(self, precision: str) -> str:
@@ -106,7 +116,7 @@ def check_graph(precision: str, provider: str | None) -> None:
 
 
 def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path) -> Compiled:
-    """Compile one graph of a bundle that is being written; ``plan`` is where to.
+    """Compile one graph of a bundle that is being written; ``plan`` is where to, and what wraps it goes beside that.
 
     Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
     """
@@ -140,6 +150,10 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         graph={name: manifest.files[name].sha256 for name in graph.files},
         profiles=entries,
     )
+    if options.ep_context:
+        context = Path(wrapping(str(plan)))
+        write_ep_context(context, manifest, engine, graph.opset)
+        engine = dataclasses.replace(engine, ep_context=file_entry(context))
     return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
 
 
@@ -162,6 +176,8 @@ def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None =
             if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
                 _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
             partial.replace(bundle / compiled.engine.file)
+            if options.ep_context:
+                Path(wrapping(str(partial))).replace(bundle / wrapping(compiled.engine.file))
             _replace_manifest(bundle, dataclasses.replace(manifest, engines=(*kept, compiled.engine)))
     except OSError as error:
         raise BundleError(f"cannot write in {bundle}: {error.strerror}") from error
@@ -176,10 +192,10 @@ def _folder(bundle: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        listed = {bundle / engine.file for engine in Manifest.read(bundle).engines}
-        for plan in folder.glob("*.plan"):
-            if plan not in listed:
-                plan.unlink()
+        listed = {bundle / name for engine in Manifest.read(bundle).engines for name in engine.files}
+        for path in (*folder.glob("*.plan"), *folder.glob("*.onnx")):
+            if path not in listed:
+                path.unlink()
         with contextlib.suppress(OSError):  # it holds something
             folder.rmdir()
 

@@ -89,3 +89,9 @@ def default_profiles(shortest: int, features: Recipe) -> tuple[OptimizationProfi
         OptimizationProfile((max(start, 5), max(start, 10), max(start, 15)), (1, 2, 8)),
         OptimizationProfile((max(start, 15), max(start, 20), max(start, 30)), (1, 1, 4)),
     )
+
+
+def wide_profile(shortest: int, features: Recipe) -> OptimizationProfile:
+    """All of speech in one profile, for ONNX Runtime, whose providers run an engine's first profile and no other."""
+    start = shortest / features.sampling_rate
+    return OptimizationProfile((start, max(start, 10), max(start, 30)), (1, 1, 8))

@@ -1,0 +1,57 @@
+"""A stand-in for ONNX Runtime's GPU providers: it remembers what it is handed, and computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from w2vc_runtime import onnx_runtime
+from w2vc_runtime.manifest import Graph, Manifest
+
+
+class StandIn:
+    """Takes the place of ONNX Runtime's session and remembers what it was given."""
+
+    made: ClassVar[list[StandIn]] = []
+    starts = True
+
+    def __init__(self, path, configuration, **arguments):
+        self.path, self.configuration, self.arguments = path, configuration, arguments
+        self.made.append(self)
+
+    @property
+    def given(self) -> dict[str, dict[str, str]]:
+        """Options by execution provider, in order."""
+        return dict(self.arguments.get("providers", [(onnx_runtime.TENSORRT_RTX, {})]))
+
+    def get_providers(self):
+        return [*(self.given if self.starts else ()), "CPUExecutionProvider"]
+
+    def get_outputs(self):
+        return [SimpleNamespace(name="logits")]
+
+    def run(self, outputs, inputs):
+        return [np.zeros(1)]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, cache: Path) -> list[str]:
+    """A machine that has a GPU and every execution provider; returns their names, which may be changed."""
+    available = [onnx_runtime.TENSORRT, onnx_runtime.CUDA, "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
+    monkeypatch.setattr(StandIn, "made", [])
+    monkeypatch.setattr(onnx_runtime, "find_gpu", lambda: "NVIDIA H200")
+    monkeypatch.setattr(onnx_runtime, "_tensorrt_version", lambda: 101600)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return available
+
+
+def parts(bundle: Path) -> tuple[Path, Manifest, Graph]:
+    """What `open_bundle` takes, of a bundle's first graph."""
+    manifest = Manifest.read(bundle)
+    return bundle, manifest, manifest.graphs[0]
