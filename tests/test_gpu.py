@@ -24,7 +24,8 @@ from w2vc_runtime.manifest import Manifest, find_graph
 from w2vc_runtime.session import Session
 from w2vc_runtime.verification import verify_bundle
 
-pytestmark = pytest.mark.gpu
+# Where a GPU is, packages are of versions that warn of other things.
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 PROVIDERS = ("cuda", *BACKENDS)

@@ -46,11 +46,17 @@ def of_cell(cell: Sequence[str], precisions: Sequence[str], engines: Sequence[An
 
 def complete(folder: Path, bundle: Cell) -> bool:
     """Whether all of a bundle is there."""
+    manifest = exported(folder / bundle["name"], bundle["precisions"])
+    return manifest is not None and not missing_engines(manifest, bundle) and not missing_plain(folder, bundle)
+
+
+def exported(path: Path, precisions: Sequence[str]) -> Manifest | None:
+    """The manifest of a bundle with graphs in these precisions; None where this w2vc reads no such bundle there."""
     try:
-        manifest = Manifest.read(folder / bundle["name"])
+        manifest = Manifest.read(path)
     except W2vcError:
-        return False
-    return not missing_engines(manifest, bundle) and not missing_plain(folder, bundle)
+        return None
+    return manifest if {graph.precision for graph in manifest.graphs} >= set(precisions) else None
 
 
 def missing_engines(manifest: Manifest, bundle: Cell) -> list[Any]:
@@ -87,7 +93,9 @@ def ensure(folder: Path, bundle: Cell) -> Cell:
     """Make what is missing of a bundle; ``problem`` says what could not be made."""
     start, problems = time.perf_counter(), []
     path = folder / bundle["name"]
-    if not (path / FILE_NAME).is_file():
+    if exported(path, bundle["precisions"]) is None:
+        if (path / FILE_NAME).is_file():  # one of another version, or with other precisions
+            shutil.rmtree(path)
         _export(path, bundle)
     manifest = Manifest.read(path)
     for backend, targets, precision in missing_engines(manifest, bundle):
