@@ -142,7 +142,12 @@ def test_plans_and_parity_try_themselves_on_the_cpu(folder):
         ["bert-none", "fp32", "cpu", "1", "0", "0"],
     ]
 
-    graph = folder / "bundles" / "bert-none-log-mel-ctc-plain" / "model_fp16.onnx"
+    bundle = folder / "bundles" / "bert-none-log-mel-ctc-plain"
+    for precisions, there in ((("fp32", "bf16"), "True"), (("fp32", "int8"), "False")):  # else it is built again
+        found = f"import bundles; print(bundles.exported(bundles.Path({str(bundle)!r}), {precisions}) is not None)"
+        assert run_code(found) == there
+
+    graph = bundle / "model_fp16.onnx"
     graph.write_bytes(graph.read_bytes()[:1000])
     plans, shown = trial("plans.py", folder, *arguments)
     full, half, _ = plans["cells"]
@@ -194,12 +199,13 @@ def test_what_fails_costs_its_own_cell(tmp_path):
 
 
 def test_plans_knows_every_architecture():
-    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import plans; print(*plans.TINY)"
-    assert run_code(code).split() == list(ARCHITECTURES)
+    assert run_code("import plans; print(*plans.TINY)").split() == list(ARCHITECTURES)
 
 
 def run_code(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    """What code prints that sees the scripts as modules."""
+    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); {code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch):
