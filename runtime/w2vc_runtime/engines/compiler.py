@@ -18,10 +18,10 @@ from typing import Any
 
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
 from w2vc_runtime.features import Recipe
+from w2vc_runtime.gpu import find_gpu
 from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
 
 from .backends import BACKENDS, Backend
-from .cuda import Device
 from .ep_context import write_ep_context
 from .identity import this_platform
 from .profiles import OptimizationProfile, default_profiles, wide_profile
@@ -123,7 +123,7 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)
     entries = tuple(profile.to_dict(manifest) for profile in profiles)
-    device = None if options.compiler.names_targets else Device.open()
+    gpu = None if options.compiler.names_targets else find_gpu()
     job = {
         "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
@@ -143,8 +143,8 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         backend=options.backend,
         version=answer["version"],
         platform=this_platform(),
-        targets=options.targets if device is None else (device.capability,),
-        gpu=None if device is None else device.name,
+        targets=options.targets if gpu is None else (gpu.capability,),
+        gpu=None if gpu is None else gpu.name,
         flags=tuple(answer["flags"]),
         precision=graph.precision,
         graph={name: manifest.files[name].sha256 for name in graph.files},
