@@ -69,7 +69,7 @@ def plain_path(folder: Path, name: str, precision: str) -> Path:
 
 def build_all(report: Report, script: str, options: argparse.Namespace, wanted: Sequence[Cell]) -> None:
     """Complete bundles, each in a process of its own. What cannot be built is told, and what needs it says so again."""
-    folder = options.bundles.resolve()
+    folder = options.bundles
     jobs = [
         {"task": "build", "folder": str(folder), "described": bundle, "cells": [{"bundle": bundle["name"]}]}
         for bundle in wanted

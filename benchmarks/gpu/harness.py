@@ -36,6 +36,7 @@ PACKAGES = (
 )  # fmt: skip
 QUERY = {"name": "name", "compute_cap": "capability", "driver_version": "driver", "memory.total": "memory_mib"}
 MARK = "@cell "
+TRIAL = "cpu: a trial of the script, no answer to its question"
 WRONG_INPUT = 2
 
 Cell = dict[str, Any]
@@ -89,9 +90,16 @@ class Report:
     """
 
     def __init__(self, options: argparse.Namespace, question: str | None) -> None:
+        script, options.output, options.bundles = (
+            Path(path).resolve() for path in (sys.argv[0], options.output, options.bundles)
+        )
+        os.chdir(ROOT)  # so that no result has this machine's directories in it
+        if options.bundles.is_relative_to(ROOT):
+            options.bundles = options.bundles.relative_to(ROOT)
         self.path: Path = options.bundles / "builds.json" if options.build_only else options.output
         self.deadline = time.monotonic() + 60 * options.minutes
         self.minutes = options.minutes
+        self.cache = options.bundles.resolve() / "cache"  # a cache's directory is absolute
         self._lock = threading.Lock()
         if options.jobs < 1:
             refuse(f"--jobs must be at least 1, got {options.jobs}")
@@ -103,10 +111,10 @@ class Report:
             )
         self.content: dict[str, Any] = {
             "question": (question or "").strip().partition("\n")[0],
-            "device": gpu or {"name": "cpu: a trial of the script, no answer to its question"},
+            "device": gpu or {"name": "none; bundles are built without" if options.build_only else TRIAL},
             "system": {"processor": processor(), "cores": os.cpu_count(), "platform": platform.platform()},
             "versions": {"python": platform.python_version(), **{name: installed(name) for name in PACKAGES}},
-            "command": shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]]),
+            "command": shlex.join(["python", os.path.relpath(script), *sys.argv[1:]]),
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "builds": [],
             "cells": [],
@@ -232,6 +240,9 @@ def run(report: Report, kind: str, script: str, jobs: Sequence[Cell], workers: i
     jobs: of each ``task``, ``cells`` and what the task wants. One that measures takes half of what is left of the time
     at most, so that one that hangs leaves some for the others.
     """
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    # What TensorRT-RTX compiles here is kept beside the bundles, and not where the user's is.
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "XDG_CACHE_HOME": str(report.cache)}
     children: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
 
@@ -242,7 +253,7 @@ def run(report: Report, kind: str, script: str, jobs: Sequence[Cell], workers: i
         answered: set[int] = set()
         reason = f"not done: the {report.minutes:g} minutes were up"
         if left > 0 and not stopped.is_set():
-            for number, found in _work(script, job, workers, left, children):
+            for number, found in _work(script, job, environment, left, children):
                 if isinstance(found, str):
                     reason = found
                     continue
@@ -265,10 +276,10 @@ def run(report: Report, kind: str, script: str, jobs: Sequence[Cell], workers: i
         raise
 
 
-def _work(script: str, job: Cell, workers: int, seconds: float, children: set[subprocess.Popen[str]]) -> Any:
+def _work(
+    script: str, job: Cell, environment: dict[str, str], seconds: float, children: set[subprocess.Popen[str]]
+) -> Any:
     """Start a worker; yield number and findings of each cell as they come, and last why the rest has none."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         child = subprocess.Popen(
             [sys.executable, script, "--job", json.dumps(job)],
