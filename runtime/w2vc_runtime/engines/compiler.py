@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from typing import Any
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph
+from w2vc_runtime.progress import Report
 
 from .backends import BACKENDS, Backend
 from .profiles import OptimizationProfile, default_profiles
@@ -103,8 +105,14 @@ def check_graph(precision: str, provider: str | None) -> None:
         )
 
 
-def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path) -> Compiled:
-    """Compile one graph of a bundle that is being written; ``plan`` is where to.
+def quiet(_: str) -> None:
+    """Report nothing."""
+
+
+def compile_graph(
+    bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path, report: Report = quiet
+) -> Compiled:
+    """Compile one graph of a bundle that is being written; ``plan`` is where to. report: is told what TensorRT is at.
 
     Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
     """
@@ -117,7 +125,7 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         "profiles": [entry["shapes"] for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
-    answer = _work(options.compiler, job)
+    answer = _work(options.compiler, job, report)
     if "problem" in answer:
         raise EngineError(
             f"{options.backend} {answer['version']} does not compile {bundle / graph.files[0]}: {answer['problem']}"
@@ -137,11 +145,14 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
     return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
 
 
-def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None = None) -> Compiled:
+def compile_bundle(
+    bundle: Path, options: EngineOptions, precision: str | None = None, report: Report = quiet
+) -> Compiled:
     """Compile a graph of a bundle and put the engine into it, in place of one of the same name.
 
-    precision: which graph; by default the first. The manifest that names the engine is replaced last, so that the
-    bundle is as it was if anything fails. Raises what `compile_graph` does, `MissingExtraError`, and `BundleError`.
+    precision: which graph; by default the first. report: is told what TensorRT is at. The manifest that names the
+    engine is replaced last, so that the bundle is as it was if anything fails. Raises what `compile_graph` does,
+    `MissingExtraError`, and `BundleError`.
     """
     Manifest.read(bundle)  # before anything that takes time
     options.check()
@@ -151,7 +162,7 @@ def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None =
             check_files(bundle, manifest)
             graph = find_graph(bundle, manifest, precision)
             partial = folder / f".{os.getpid()}.plan"
-            compiled = compile_graph(bundle, manifest, graph, options, partial)
+            compiled = compile_graph(bundle, manifest, graph, options, partial, report)
             kept = tuple(each for each in manifest.engines if each.file != compiled.engine.file)
             if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
                 _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
@@ -200,15 +211,33 @@ def _replace_manifest(bundle: Path, manifest: Manifest) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _work(backend: Backend, job: dict[str, Any]) -> dict[str, Any]:
+def _work(backend: Backend, job: dict[str, Any], report: Report = quiet) -> dict[str, Any]:
     """Have the worker do a job; raise `EngineError` where it does not live to tell."""
     text = json.dumps({**job, "module": backend.module, "path": sys.path})
-    done = subprocess.run([sys.executable, str(WORKER)], input=text, capture_output=True, text=True, errors="replace")
-    if not done.returncode:
-        return json.loads(done.stdout)
-    last = done.stderr.strip().rpartition("\n")[2]
-    if done.returncode > 0:
+    answer: dict[str, Any] = {}
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        command = [sys.executable, str(WORKER), text]
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            try:
+                for line in worker.stdout:
+                    if line.endswith("\n"):  # otherwise it was killed while it wrote
+                        answer = json.loads(line)
+                    if "doing" in answer:
+                        report(answer["doing"])
+            except BaseException:  # such as Ctrl-C
+                worker.kill()
+                raise
+        said.seek(0)
+        last = said.read().strip().rpartition("\n")[2]
+    if not worker.returncode:
+        return answer
+    if worker.returncode > 0:
         raise EngineError(f"{backend.name} failed: {last}")
-    ended = signal.Signals(-done.returncode)
-    hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
+    ended = signal.Signals(-worker.returncode)
+    hint = f": {last}" if last else "; another precision or another version of it may do"
+    if ended == signal.SIGKILL:
+        hint = ", as where memory runs out"
     raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")
