@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +11,14 @@ from w2vc_runtime.engines import worker
 from w2vc_runtime.engines.profiles import OptimizationProfile
 from w2vc_runtime.manifest import Manifest
 
-# Wheels are for Linux on x86-64 only; elsewhere test_tensorrt.py reports itself skipped.
+# Wheels are for Linux on x86-64 only. Elsewhere nothing is compiled, and test_tensorrt.py reports itself skipped.
 HERE = find_spec("tensorrt_rtx") is not None
-TYPES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
+HALVES = {"fp16": "HALF", "bf16": "BF16"}
+TYPES = {"fp32": "FLOAT", **HALVES}
 DTYPES = {"FLOAT": "float32", "INT64": "int64", "BOOL": "bool"}
 TARGET = "SM89"
+# Long enough for every cell, with an adapter too.
+PROFILE = "seconds=1:1.5:2,batch=1:2:3"
 
 
 @cache
@@ -36,47 +38,47 @@ def described(tensors: list[Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {each.name: (DTYPES[each.dtype.name], tuple(each.shape)) for each in tensors}
 
 
-def expect_network(network: Any, manifest: Manifest, precision: str) -> None:
-    """Inputs and outputs are the manifest's; products are in the graph's type, and softmax and norms in float32."""
+def expect_interface(network: Any, manifest: Manifest) -> None:
+    """Inputs and outputs have the manifest's names, types and shapes."""
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     assert described(inputs) == {each.name: (each.dtype, dimensions(each.shape)) for each in manifest.inputs}
     outputs = [network.get_output(i) for i in range(network.num_outputs)]
     assert described(outputs) == {each.name: (each.dtype, dimensions(each.shape)) for each in manifest.outputs}
-    types = Counter()
+
+
+def expect_types(network: Any, precision: str) -> None:
+    """Products and convolutions are in the graph's type, softmax and norms in float32."""
+    found: dict[str, set[str]] = {}
     for layer in map(network.get_layer, range(network.num_layers)):
-        types[layer.type.name, layer.get_output(0).dtype.name] += 1
+        found.setdefault(layer.type.name, set()).add(layer.get_output(0).dtype.name)
     half = TYPES[precision]
-    for kind, wanted in (
-        ("MATRIX_MULTIPLY", half),
-        ("CONVOLUTION", half),
-        ("SOFTMAX", "FLOAT"),
-        ("NORMALIZATION", "FLOAT"),
-    ):
-        assert {dtype for found, dtype in types if found == kind} <= {wanted}, (kind, types)
-    assert types["MATRIX_MULTIPLY", half]
+    assert found["MATRIX_MULTIPLY"] == {half}
+    assert found.get("CONVOLUTION", {half}) == {half}
+    assert found.get("SOFTMAX", {"FLOAT"}) == found.get("NORMALIZATION", {"FLOAT"}) == {"FLOAT"}
 
 
-def expect_plan(bundle: Path, precision: str, *specs: str) -> bytes:
-    """One graph of a bundle compiles for a GPU that is not here; returns the plan. specs: of its profiles."""
+def expect_plan(bundle: Path, precision: str) -> None:
+    """One graph of a bundle becomes a plan for a GPU that is not here."""
+    if not HERE:
+        return
     tensorrt, log = rtx()
     log.lines.clear()
     manifest = Manifest.read(bundle)
     (graph,) = (each for each in manifest.graphs if each.precision == precision)
     builder = tensorrt.Builder(log.logger)
     network = worker.parse(tensorrt, builder, log, str(bundle / graph.files[0]))
+    expect_interface(network, manifest)
     if precision in TYPES:
-        expect_network(network, manifest, precision)
-    shapes = [OptimizationProfile.parse(spec).shapes(manifest) for spec in specs]
-    config = worker.configure(tensorrt, builder, log, {"profiles": shapes, "targets": [TARGET]})
-    assert config.num_optimization_profiles == len(specs)
-    assert [name for each in shapes for name in each] == [tensor.name for tensor in manifest.inputs] * len(specs)
-    assert "TF32" not in worker.flags(tensorrt, config)
+        expect_types(network, precision)
+    shapes = OptimizationProfile.parse(PROFILE).shapes(manifest)
+    assert list(shapes) == [network.get_input(i).name for i in range(network.num_inputs)]
+    config = worker.configure(tensorrt, builder, log, {"profiles": [shapes], "targets": [TARGET]})
+    assert config.num_optimization_profiles == 1
     plan = builder.build_serialized_network(network, config)
     assert plan is not None, log.reason()
-    plan = bytes(plan)
     said = [text for severity, text in log.lines if severity in worker.FAILURES]
     assert [text for text in said if not text.endswith("has Int64 binding.")] == []  # as TensorRT reminds its callers
-    assert plan[4:8] == b"vtrt" or b"vtrt" in plan[:64]
+    assert b"vtrt" in bytes(plan)[:64]
     weights = sum(manifest.files[name].size for name in graph.files)
-    assert weights / 4 < len(plan) < 4 * weights + 1e7
-    return plan
+    # Kernels come to some megabytes; weights may be stored in another order, and not twice.
+    assert 0.9 * weights < plan.nbytes < 1.5 * weights + 2e7
