@@ -4,6 +4,7 @@
 
 Without a name: the digits that the package carries. Published sizes have 24 layers and random weights, and are exported
 first. Every plan is built in fp16 for sm89 by a process of its own, whose peak resident memory is shown; none is run.
+Activations are the memory of the GPU that a plan needs beside its weights, by TensorRT's account.
 The rows of the model are put into ``benchmarks/results/plans.json``.
 """
 
@@ -37,7 +38,8 @@ from pathlib import Path
 from w2vc_runtime.engines import EngineOptions, compile_bundle
 compiled = compile_bundle(Path(sys.argv[1]), EngineOptions(("sm89",), tuple(sys.argv[2:])))
 peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps({"seconds": compiled.seconds, "bytes": compiled.engine.size, "peak_bytes": peak}))
+row = {"seconds": round(compiled.seconds, 1), "bytes": compiled.engine.size, "peak_bytes": peak}
+print(json.dumps(row | {"activation_bytes": compiled.activation_bytes}))
 """
 
 
@@ -53,7 +55,7 @@ def export(name: str, folder: Path) -> Path:
 
 
 def build(bundle: Path, *profiles: str) -> dict[str, Any]:
-    """Compile a bundle; seconds, bytes and peak_bytes."""
+    """Compile a bundle; its row."""
     command = [sys.executable, "-c", COMPILE, str(bundle), *profiles]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
@@ -76,12 +78,14 @@ def measure(name: str, bundle: Path) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for people."""
-    lines = ["| model | profiles up to | build | plan | graph | peak memory | load before |", "|---" * 7 + "|"]
+    heads = ("model", "profiles up to", "build", "plan", "graph", "peak of the build", "activations", "load before")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         seconds = ", ".join(profile.partition(",")[0].rpartition(":")[2] for profile in row["profiles"])
         lines.append(
             f"| {row['model']} | {seconds} s | {row['seconds']:.1f} s | {row['bytes'] / 1e6:.0f} MB "
-            f"| {row['graph_bytes'] / 1e6:.0f} MB | {row['peak_bytes'] / 1e9:.2f} GB | {row['load_before']} |"
+            f"| {row['graph_bytes'] / 1e6:.0f} MB | {row['peak_bytes'] / 1e9:.2f} GB "
+            f"| {row['activation_bytes'] / 1e9:.2f} GB | {row['load_before']} |"
         )
     return "\n".join(lines)
 

@@ -130,6 +130,27 @@ def test_tf32_is_off(bundle, tmp_path):
     assert config.get_flag(tensorrt.BuilderFlag.TF32)
 
 
+def test_memory_grows_with_the_profile(bundle, tmp_path):
+    """What TensorRT says of activations on the way to a plan; of several profiles, the largest counts."""
+    short, long = "seconds=1:1:5,batch=1:1:1", "seconds=1:1:20,batch=1:1:1"
+    backend, plan = BACKENDS["tensorrt-rtx"], tmp_path / "plan"
+    needs = [
+        compiler._work(backend, job(bundle, plan, *specs))["activation_bytes"]
+        for specs in ((short,), (long,), (short, long))
+    ]
+    assert 3 * needs[0] < needs[1] == needs[2] < 1e9
+
+
+def test_scratch_memory_is_capped(bundle, tmp_path, monkeypatch):
+    """At a megabyte, by what TensorRT says where none of its kernels is that small."""
+    worker = tmp_path / "worker.py"
+    worker.write_text(compiler.WORKER.read_text().replace("WORKSPACE_BYTES = 4 << 30", "WORKSPACE_BYTES = 1 << 20"))
+    monkeypatch.setattr(compiler, "WORKER", worker)
+    answer = compiler._work(BACKENDS["tensorrt-rtx"], job(bundle, tmp_path / "plan", BRIEF))
+    assert answer["problem"] == "a layer needs more than 4 GB of scratch memory; take smaller profiles"
+    assert not (tmp_path / "plan").exists()
+
+
 def refused(capsys, *arguments) -> str:
     """The one line with which a command turns its input down."""
     assert cli.main([str(argument) for argument in arguments]) == 2

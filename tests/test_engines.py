@@ -128,7 +128,7 @@ def test_a_second_engine_joins_the_first(bundle, monkeypatch):
     def write(_, job, report=None):
         if "plan" in job:
             Path(job["plan"]).write_bytes(b"plan")
-        return {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "log": []}
+        return {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "activation_bytes": None, "log": []}
 
     monkeypatch.setattr(compiler, "_work", write)
     second = compile_bundle(bundle, EngineOptions(("sm86",))).engine
@@ -272,6 +272,8 @@ MESSAGES = {
     "IBuilder::build: Error Code 10: Internal Error (Could not find any implementation for node {ForeignNode[a + b]}. "
     "In chooseTactic at /_src/optimizer.cpp:9)": "there is no implementation of node {ForeignNode[a + b]} for",
     "[allocator.cpp::allocate::74] Error Code 1: Cuda Runtime (out of memory)": "memory ran out; take smaller profiles",
+    "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] Tactic Selection: no "
+    "tactics to implement the operation within workspace limit.": "a layer needs more than 4 GB of scratch memory",
     "API Usage Error\nof two lines": "API Usage Error of two lines",
 }
 

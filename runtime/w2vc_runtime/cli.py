@@ -133,6 +133,8 @@ def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) 
     with Progress(1).step(f"compiling {bundle.resolve().name}") as report:
         compiled = compile_bundle(bundle, options, precision, report)
     print(f"{bundle / compiled.engine.file}: {compiled.engine.summary}")
+    if compiled.activation_bytes is not None:
+        print(f"needs {compiled.activation_bytes / 1e6:.0f} MB of the GPU beside its weights, by TensorRT's account")
     print(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
     return DONE
 

@@ -88,11 +88,16 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A plan that was written. layers: of the network. seconds: it took. log: TensorRT's warnings and errors."""
+    """A plan that was written.
+
+    layers: of the network. seconds: it took. activation_bytes: memory that it needs on the GPU beside its weights, by
+    TensorRT's account; None where it gives none. log: TensorRT's warnings and errors.
+    """
 
     engine: Engine
     layers: int
     seconds: float
+    activation_bytes: int | None
     log: tuple[str, ...]
 
 
@@ -142,7 +147,7 @@ def compile_graph(
         graph={name: manifest.files[name].sha256 for name in graph.files},
         profiles=entries,
     )
-    return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
+    return Compiled(engine, answer["layers"], answer["seconds"], answer["activation_bytes"], tuple(answer["log"]))
 
 
 def compile_bundle(

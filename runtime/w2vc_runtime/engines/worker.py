@@ -5,8 +5,8 @@ A job comes as JSON in the first argument: ``path``, where Python finds modules;
 to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
 ``targets`` (names of compute capabilities). Standard output has one JSON object a line: first ``doing``, what TensorRT
 is at, as often as it changes; last the answer: ``version``, ``targets`` (all there are), and of a plan ``layers``,
-``seconds`` and ``flags`` (names of the builder's flags that are set); or ``problem``, one line, and ``log``, what
-TensorRT said.
+``seconds``, ``flags`` (names of the builder's flags that are set) and ``activation_bytes`` (memory that it needs on the
+GPU beside its weights, by TensorRT's account); or ``problem``, one line, and ``log``, what TensorRT said.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ FATAL_WARNING = "not self-consistent"
 FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
 # Its messages, and what they come to; the first that matches. Where in its sources is of no use.
 MESSAGES = (
+    (r"within workspace limit", "a layer needs more than 4 GB of scratch memory; take smaller profiles"),
     (r"out of memory|OutOfMemory|bad_alloc|Memory allocation failed", "memory ran out; take smaller profiles"),
     (
         r"Could not find any implementation for node (.*?)(?: due to|$)",
@@ -67,6 +68,11 @@ class Log:
                 if found := re.search(pattern, text):
                     return found.expand(meaning)
         return errors[0] if errors else "it does not say why"
+
+    def activation_bytes(self) -> int | None:
+        """Memory of the GPU that a plan needs for activations, in its largest profile; None where it is not said."""
+        found = [re.match(r"Total Activation Memory: (\d+)", text) for _, text in self.lines]
+        return max((int(each[1]) for each in found if each), default=None)
 
 
 def plain(text: str) -> str:
@@ -137,7 +143,12 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any], tell: Tell) -> di
         if FATAL_WARNING in text:
             raise Refusal(f"a profile does not fit the graph: {plain(text)}")
     Path(job["plan"]).write_bytes(plan)
-    return {"layers": network.num_layers, "seconds": time.perf_counter() - start, "flags": flags(tensorrt, config)}
+    return {
+        "layers": network.num_layers,
+        "seconds": time.perf_counter() - start,
+        "flags": flags(tensorrt, config),
+        "activation_bytes": log.activation_bytes(),
+    }
 
 
 def parse(tensorrt: Any, builder: Any, log: Log, graph: str) -> Any:
