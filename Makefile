@@ -37,7 +37,7 @@ demo: $(READY)
 	$(BIN)/w2vc run build/demo/keywords examples/digits/words/four.flac
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 $(OLDER)/.ready: $(READY) tests/transformers-4.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(OLDER) \
@@ -45,7 +45,7 @@ $(OLDER)/.ready: $(READY) tests/transformers-4.txt
 	@touch $@
 
 test-transformers-4: $(OLDER)/.ready
-	PYTHONPATH=$(OLDER) $(BIN)/python -m pytest -n auto -p no:cacheprovider \
+	PYTHONPATH=$(OLDER) $(BIN)/python -m pytest -n auto --dist worksteal -p no:cacheprovider \
 		tests/test_model.py tests/test_checkpoint.py tests/test_languages.py tests/test_log_mel.py
 
 lint: $(READY)

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from w2vc_runtime import onnx_runtime
+from w2vc_runtime.gpu import Gpu
 from w2vc_runtime.manifest import Graph, Manifest
 
 
@@ -45,7 +46,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, cache: Path) -> list[str]:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
     monkeypatch.setattr(StandIn, "made", [])
-    monkeypatch.setattr(onnx_runtime, "find_gpu", lambda: "NVIDIA H200")
+    monkeypatch.setattr(onnx_runtime, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90"))
     monkeypatch.setattr(onnx_runtime, "_tensorrt_version", lambda: 101600)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return available

@@ -127,10 +127,11 @@ def test_a_second_engine_joins_the_first(bundle, monkeypatch):
     """The backend is stood in for: what is put into the bundle is the same."""
     manifest = Manifest.read(bundle)
 
-    def write(_, job):
+    def write(_, job, report=None):
         if "plan" in job:
             Path(job["plan"]).write_bytes(b"plan")
-        return {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "flags": [], "log": []}
+        answer = {"version": "1", "targets": ["SM86"], "layers": 1, "seconds": 0.0, "flags": []}
+        return {**answer, "activation_bytes": None, "log": []}
 
     monkeypatch.setattr(compiler, "_work", write)
     second = compile_bundle(bundle, EngineOptions(("sm86",))).engine
@@ -250,7 +251,9 @@ def test_an_export_whose_backend_dies_leaves_nothing(backend, tmp_path, capsys):
     backend("import os\n__version__ = '1'\nclass ILogger: pass\ndef Builder(logger):\n    os.abort()\n")
     checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
     arguments = [checkpoint, "--head", "ctc", "--tensorrt", "-o", tmp_path / "bundle"]
-    assert refused(capsys, export_cli.main, *arguments) == "w2vc-export: tensorrt-rtx was ended by SIGABRT"
+    assert refused(capsys, export_cli.main, *arguments) == (
+        "w2vc-export: tensorrt-rtx was ended by SIGABRT; another precision or another version of it may do"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["modules"]
 
 
@@ -272,6 +275,8 @@ MESSAGES = {
     "IBuilder::build: Error Code 10: Internal Error (Could not find any implementation for node {ForeignNode[a + b]}. "
     "In chooseTactic at /_src/optimizer.cpp:9)": "there is no implementation of node {ForeignNode[a + b]} for",
     "[allocator.cpp::allocate::74] Error Code 1: Cuda Runtime (out of memory)": "memory ran out; take smaller profiles",
+    "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] Tactic Selection: no "
+    "tactics to implement the operation within workspace limit.": "a layer needs more than 4 GB of scratch memory",
     "API Usage Error\nof two lines": "API Usage Error of two lines",
 }
 

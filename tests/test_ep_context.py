@@ -95,7 +95,7 @@ def test_onnx_runtime_reads_it_and_wants_a_provider_for_it(bundle):
     [
         ("tensorrt-rtx", ("sm86", "sm120"), b"NvTensorRTRTXExecutionProvider", b"86,120"),
         ("tensorrt-rtx", (), b"NvTensorRTRTXExecutionProvider", b"80+"),
-        ("tensorrt", (), b"TensorrtExecutionProvider", None),
+        ("tensorrt", ("sm90",), b"TensorrtExecutionProvider", b"90"),
     ],
 )
 def test_who_runs_it_and_where(backend, targets, source, architecture, bundle, tmp_path):
@@ -105,7 +105,7 @@ def test_who_runs_it_and_where(backend, targets, source, architecture, bundle, t
     write_ep_context(tmp_path / "context.onnx", manifest, engine, 20)
     found = attributes(onnx.load(tmp_path / "context.onnx"))
     assert found["source"] == source
-    assert found.get("hardware_architecture") == architecture
+    assert found["hardware_architecture"] == architecture
 
 
 def test_names_numbers_and_shapes_of_every_size(bundle, tmp_path):

@@ -19,6 +19,7 @@ from oracle import (
     tiny,
 )  # fmt: skip
 from parity import expect_alone, expect_together, exported, long_enough
+from plans import HALVES, expect_plan
 from published import PUBLISHED
 
 from w2vc_exporter import ExportError, ExportOptions, export
@@ -27,6 +28,7 @@ from w2vc_runtime import load
 from w2vc_runtime.manifest import Manifest
 
 BATCH = (16000, 400, 9001)
+ONE_OF_EACH_FAMILY = ("wav2vec2-large-960h-lv60-self", "wav2vec2-conformer-rel-pos-large", "w2v-bert-2.0")
 
 
 @pytest.mark.parametrize("cell", matrix(), ids=str)
@@ -34,6 +36,7 @@ def test_matrix(cell, tmp_path):
     """Below, at and above the traced length, alone and in a padded batch, under both contracts.
 
     Every precision is within its budget, from silence to a thousand times full scale, without a layer kept in fp32.
+    TensorRT compiles each but int8, which is not written for it here.
     """
     theirs, checkpoint = tiny(*cell, brief=True)
     invariant = exported(checkpoint, cell.head, "padding-invariant", tmp_path / "invariant", ",".join(PRECISIONS))
@@ -42,6 +45,8 @@ def test_matrix(cell, tmp_path):
     for clip in long_enough(invariant, 0, 719, 720, 1600, 16000, 40001):
         expect_alone(theirs, cell.head, invariant, [clip])
     expect_alone(theirs, cell.head, invariant, long_enough(invariant, *BATCH))
+    for precision in ("fp32", *HALVES):
+        expect_plan(tmp_path / "invariant", precision)
     exact = exported(checkpoint, cell.head, "hf-exact", tmp_path / "exact")
     for lengths in (BATCH, (800,), (40001,)):
         expect_together(theirs, cell.head, exact, long_enough(exact, *lengths))
@@ -57,7 +62,10 @@ def test_real_width_from_a_tenth_to_twenty_seconds(name, tmp_path):
     architecture, head, config = PUBLISHED[name]
     theirs = build(architecture, head, **config)
     checkpoint = save(theirs, tmp_path / "checkpoint")
-    model = exported(checkpoint, head, "padding-invariant", tmp_path / "bundle")
+    precisions = ("fp32", "fp16") if name in ONE_OF_EACH_FAMILY else ("fp32",)
+    model = exported(checkpoint, head, "padding-invariant", tmp_path / "bundle", ",".join(precisions))
+    for precision in precisions:
+        expect_plan(tmp_path / "bundle", precision)
     for clip in long_enough(model, 1600, 12345, 320000):
         expect_alone(theirs, head, model, [clip])
     expect_alone(theirs, head, model, long_enough(model, 32000, 1600, 17777))
@@ -69,6 +77,7 @@ def test_real_width_equals_hugging_faces_padded_batch(name, tmp_path):
     theirs = build(architecture, head, **config)
     model = exported(save(theirs, tmp_path / "checkpoint"), head, "hf-exact", tmp_path / "bundle")
     expect_together(theirs, head, model, clips(32000, 1600, 17777))
+    expect_plan(tmp_path / "bundle", "fp32")
 
 
 def test_graph_has_dynamic_batch_and_time_and_the_ecosystems_names(digits):

@@ -20,6 +20,7 @@ from oracle import Cell, clips, difference, tiny
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import W2vcError, load
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
+from w2vc_runtime.gpu import find_gpu
 from w2vc_runtime.manifest import Manifest, find_graph
 from w2vc_runtime.session import Session
 from w2vc_runtime.verification import verify_bundle
@@ -155,16 +156,15 @@ def test_more_clips_than_a_profile_takes_are_run_in_parts(bundle, backend):
 
 
 def test_a_plan_for_another_gpu_is_refused(bundle):
-    from w2vc_runtime.engines.cuda import Device
     from w2vc_runtime.engines.session import open_engine
 
     pytest.importorskip("tensorrt_rtx")
-    device = Device.open()
-    other = "sm86" if device.capability != "sm86" else "sm89"
+    gpu = find_gpu()
+    other = "sm86" if gpu.capability != "sm86" else "sm89"
     done = compile_bundle(bundle, EngineOptions((other,), (PROFILES[1],)), "fp16")
     manifest = replace(Manifest.read(bundle), engines=(done.engine,))
     with pytest.raises(W2vcError) as error:
         open_engine(bundle, manifest, find_graph(bundle, manifest, "fp16"), "tensorrt-rtx")
     assert "\n" not in str(error.value)
     assert other in str(error.value)
-    assert device.capability in str(error.value)
+    assert gpu.capability in str(error.value)

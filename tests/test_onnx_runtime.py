@@ -185,7 +185,7 @@ def test_nothing_compiled_is_taken_for_another_graph_gpu_or_version(gpus, digits
     open_bundle(bundle, dataclasses.replace(manifest, files=files), graph, "tensorrt")
     folders.add(folder_of_the_last())
     for target, name, value in (
-        (onnx_runtime, "find_gpu", lambda: "NVIDIA L4"),
+        (onnx_runtime, "find_gpu", lambda: gpu.Gpu("NVIDIA L4", "sm89")),
         (onnx_runtime, "_tensorrt_version", lambda: 101700),
         (onnxruntime, "__version__", "1.99"),
         (onnx_runtime, "TENSORRT_OPTIONS", {}),
@@ -299,9 +299,18 @@ def test_a_driver_that_is_missing_or_finds_no_gpu(monkeypatch):
         name.value = b"NVIDIA H200"
         return 0
 
-    driver = SimpleNamespace(cuInit=lambda flags: 0, cuDeviceGet=lambda device, index: 0, cuDeviceGetName=named)
+    def told(value, attribute, device):
+        value._obj.value = {75: 9, 76: 0}[attribute]
+        return 0
+
+    driver = SimpleNamespace(
+        cuInit=lambda flags: 0,
+        cuDeviceGet=lambda device, index: 0,
+        cuDeviceGetName=named,
+        cuDeviceGetAttribute=told,
+    )
     monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
-    assert gpu.find_gpu() == "NVIDIA H200"
+    assert gpu.find_gpu() == gpu.Gpu("NVIDIA H200", "sm90")
     driver.cuDeviceGet = lambda device, index: 100
     with pytest.raises(OptionError, match=r"finds no GPU here \(CUDA error 100\)"):
         gpu.find_gpu()

@@ -99,7 +99,7 @@ def test_an_engine_is_found_before_it_is_opened(gpus, digits, monkeypatch):
     def refuse():
         raise OptionError("there is no NVIDIA driver here")
 
-    monkeypatch.setattr(identity.Device, "open", refuse)
+    monkeypatch.setattr(identity, "find_gpu", refuse)
     monkeypatch.setattr(identity, "module_of", lambda backend: None)
     monkeypatch.setattr(engine_sessions, "open_engine", None)
     bundle, manifest, graph = parts(digits["fp16"])

@@ -1,94 +1,105 @@
-"""TensorRT's parser takes the graphs whole, and compiles them without a GPU. That they run is not shown here."""
+"""TensorRT's parser and builder on graphs that no cell of the matrix has, and whether `plans` notices what is wrong.
+
+The matrix itself is compiled where it is exported, in test_export.py. That plans run is not shown here.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+from pathlib import Path
+
 import pytest
-from oracle import ARCHITECTURES, CLASSES, OPTIONS, Cell, fronts, tiny
+from oracle import Cell, tiny
+from plans import PROFILE, TYPES, expect_interface, expect_plan, expect_types, rtx
 
 from w2vc_exporter import ExportOptions, export
+from w2vc_runtime import EngineError
+from w2vc_runtime.engines import EngineOptions, compile_bundle, worker
+from w2vc_runtime.manifest import Manifest
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
 
-# Every position kind, every front end, every head and every option.
-CELLS = sorted({
-    *(Cell(architecture, norm, "ctc") for architecture in ARCHITECTURES for norm in fronts(architecture)),
-    *(Cell("wav2vec2", "group", head) for head in CLASSES),
-    *(Cell("bert-relative_key", "log-mel", OPTIONS[option][0][0], option) for option in OPTIONS),
-    Cell("conformer-relative", "group", "ctc", "adapter"),
-})  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def logger():
-    return tensorrt.Logger(tensorrt.Logger.ERROR)  # TensorRT wants one a process
+def halves(tmp_path_factory) -> Path:
+    """A bundle in fp32, fp16 and bf16."""
+    checkpoint = tiny("conformer-relative", "layer", brief=True)[1]
+    output = tmp_path_factory.mktemp("halves") / "bundle"
+    return export(ExportOptions(checkpoint, precision="fp32,fp16,bf16", output=output)).bundle
 
 
-def parse(path, builder, logger):
-    network = builder.create_network(0)
-    parser = tensorrt.OnnxParser(network, logger)
-    assert parser.parse_from_file(str(path)), [parser.get_error(i).desc() for i in range(parser.num_errors)]
-    return network
+def parsed(bundle: Path, manifest: Manifest, precision: str):
+    (graph,) = (each for each in manifest.graphs if each.precision == precision)
+    _, log = rtx()
+    return worker.parse(tensorrt, tensorrt.Builder(log.logger), log, str(bundle / graph.files[0]))
 
 
-def dimensions(shape) -> tuple[int, ...]:
-    """A shape as TensorRT has it: -1 for what varies."""
-    return tuple(-1 if isinstance(size, str) else size for size in shape)
+@pytest.mark.parametrize("precision", TYPES)
+def test_products_in_another_type_are_noticed(precision, halves):
+    network = parsed(halves, Manifest.read(halves), precision)
+    expect_types(network, precision)
+    for other in TYPES.keys() - {precision}:
+        with pytest.raises(AssertionError, match=TYPES[other]):
+            expect_types(network, other)
 
 
-FULL = [cell for cell in CELLS if cell.head == "ctc" and cell.option == "plain" and cell.norm != "group"]
+@pytest.mark.parametrize("kind", ["softmax", "normalization"])
+def test_a_statistic_in_half_precision_is_noticed(kind):
+    network = tensorrt.Builder(rtx()[1].logger).create_network(0)
+    x = network.add_input("x", tensorrt.float16, (4, 4))
+    product = network.add_matrix_multiply(x, tensorrt.MatrixOperation.NONE, x, tensorrt.MatrixOperation.NONE)
+    expect_types(network, "fp16")
+    if kind == "softmax":
+        network.add_softmax(product.get_output(0))
+    else:
+        network.add_normalization(product.get_output(0), x, x, 2)
+    with pytest.raises(AssertionError, match="HALF"):
+        expect_types(network, "fp16")
+
+
+@pytest.mark.parametrize("change", [{"name": "scores"}, {"dtype": "int64"}, {"shape": ("batch", "frames", 31)}])
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_another_interface_is_noticed(side, change, halves):
+    manifest = Manifest.read(halves)
+    network = parsed(halves, manifest, "fp32")
+    expect_interface(network, manifest)
+    first, *others = getattr(manifest, side)
+    other = dataclasses.replace(manifest, **{side: (dataclasses.replace(first, **change), *others)})
+    with pytest.raises(AssertionError, match=first.name):
+        expect_interface(network, other)
 
 
 @pytest.mark.parametrize(
-    ("cell", "precision"), [(cell, "fp16") for cell in CELLS] + [(cell, "fp32") for cell in FULL], ids=str
+    ("precision", "fault"),
+    [
+        ("fp32", r"for Turing \(SM75\): FP32 GEMM is not supported$"),
+        ("bf16", r"for target\(s\) sm75, because the model contains HW-specific datatypes: b16$"),
+    ],
 )
-def test_the_parser_takes_the_whole_graph(cell, precision, tmp_path, logger):
-    options = ExportOptions(tiny(*cell, brief=True)[1], head=cell.head, precision=precision, output=tmp_path / "bundle")
-    result = export(options)
-    path = result.bundle / result.manifest.graphs[0].files[0]
-    network = parse(path, tensorrt.Builder(logger), logger)
-    inputs = [network.get_input(i) for i in range(network.num_inputs)]
-    assert {i.name: tuple(i.shape) for i in inputs} == {t.name: dimensions(t.shape) for t in result.manifest.inputs}
-    outputs = [network.get_output(i) for i in range(network.num_outputs)]
-    assert {o.name: tuple(o.shape) for o in outputs} == {t.name: dimensions(t.shape) for t in result.manifest.outputs}
-    assert {o.dtype for o in outputs} == {tensorrt.float32}
-    layers = [network.get_layer(i) for i in range(network.num_layers)]
-    half = tensorrt.float16 if precision == "fp16" else tensorrt.float32
-    products = [layer for layer in layers if layer.type == tensorrt.LayerType.MATRIX_MULTIPLY]
-    assert {layer.get_output(0).dtype for layer in products} == {half}
-    softmaxes = [layer for layer in layers if layer.type == tensorrt.LayerType.SOFTMAX]
-    assert {layer.get_output(0).dtype for layer in softmaxes} == {tensorrt.float32}
+def test_what_a_gpu_cannot_do_is_refused(precision, fault, halves):
+    """TensorRT-RTX compiles fp16 alone for sm75; the other precisions are not ours to mend."""
+    with pytest.raises(EngineError, match=fault):
+        compile_bundle(halves, EngineOptions(("sm75",), (PROFILE,)), precision)
+    assert Manifest.read(halves).engines == ()
 
 
-def test_the_digits_graph_compiles_for_a_named_gpu(digits, logger):
-    builder = tensorrt.Builder(logger)
-    network = parse(digits["fp16"] / "model_fp16.onnx", builder, logger)
-    config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    for name in ("input_values", "attention_mask"):
-        profile.set_shape(name, (1, 400), (1, 80000), (4, 480000))
-    config.add_optimization_profile(profile)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(tensorrt.ComputeCapability.SM89, 0)
-    plan = builder.build_serialized_network(network, config)
-    assert plan is not None
-    assert bytes(plan)[4:8] == b"vtrt" or b"vtrt" in bytes(plan)[:64]
+def test_every_target_takes_fp16(halves, tmp_path):
+    """One plan for all of them: what the matrix is compiled for is no exception."""
+    bundle = shutil.copytree(halves, tmp_path / "bundle")
+    names = [name.lower() for name in dir(tensorrt.ComputeCapability) if worker.TARGET.fullmatch(name)]
+    assert len(names) > 4
+    targets = tuple(sorted(names, key=lambda name: int(name[2:])))
+    assert compile_bundle(bundle, EngineOptions(targets, (PROFILE,)), "fp16").engine.targets == targets
 
 
 @pytest.mark.parametrize(
     "cell", [Cell("conformer-relative", "layer", "ctc"), Cell("bert-relative_key", "log-mel", "ctc")]
 )
-def test_static_int8_compiles(cell, tmp_path, logger):
+def test_static_int8_compiles(cell, tmp_path):
     checkpoint = tiny(*cell, brief=True)[1]
     bundle = export(ExportOptions(checkpoint, precision="int8", provider="tensorrt", output=tmp_path / "bundle")).bundle
-    builder = tensorrt.Builder(logger)
-    network = parse(bundle / "model_int8.onnx", builder, logger)
+    network = parsed(bundle, Manifest.read(bundle), "int8")
     kinds = [network.get_layer(i).type for i in range(network.num_layers)]
     assert kinds.count(tensorrt.LayerType.DEQUANTIZE) > kinds.count(tensorrt.LayerType.QUANTIZE) > 0
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    for i in range(network.num_inputs):
-        name, rest = network.get_input(i).name, tuple(network.get_input(i).shape)[2:]
-        profile.set_shape(name, *((batch, length, *rest) for batch, length in ((1, 800), (1, 16000), (4, 48000))))
-    config.add_optimization_profile(profile)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(tensorrt.ComputeCapability.SM89, 0)
-    assert builder.build_serialized_network(network, config) is not None
+    expect_plan(bundle, "int8")

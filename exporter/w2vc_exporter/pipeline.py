@@ -26,6 +26,7 @@ from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.onnx_runtime import import_onnxruntime
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
+from w2vc_runtime.progress import Progress
 from w2vc_runtime.session import Tensors
 
 from . import bundle, report
@@ -36,7 +37,6 @@ from .hub import find_checkpoint
 from .options import ExportOptions
 from .precision import Fitting
 from .profiles import PROFILES
-from .progress import Progress
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
 from .trace import OPSET, drop_weights, trace, write
@@ -213,10 +213,10 @@ def _compile(directory: Path, manifest: Manifest, options: EngineOptions, progre
     """An engine of each graph, written beside them."""
     engines = []
     for graph in manifest.graphs:
-        with progress.step(f"compiling {graph.precision}"):
+        with progress.step(f"compiling {graph.precision}") as doing:
             plan = directory / options.file_name(graph.precision)
             plan.parent.mkdir(exist_ok=True)
-            engines.append(compile_graph(directory, manifest, graph, options, plan).engine)
+            engines.append(compile_graph(directory, manifest, graph, options, plan, doing).engine)
     return tuple(engines)
 
 

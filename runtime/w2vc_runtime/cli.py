@@ -17,6 +17,7 @@ from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Graph, Manifest, Tensor
 from .model import load
+from .progress import Progress
 from .results import Result
 from .session import NAMES, survey
 from .verification import table, verify_bundle
@@ -131,8 +132,11 @@ def _graph(graph: Graph) -> str:
 
 def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) -> int:
     """Compile a graph of a bundle into it, and say what came of it."""
-    compiled = compile_bundle(bundle, options, precision)
+    with Progress(1).step(f"compiling {bundle.resolve().name}") as report:
+        compiled = compile_bundle(bundle, options, precision, report)
     print(f"{bundle / compiled.engine.file}: {compiled.engine.summary}")
+    if compiled.activation_bytes is not None:
+        print(f"needs {compiled.activation_bytes / 1e6:.0f} MB of the GPU beside its weights, by TensorRT's account")
     print(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
     return DONE
 

@@ -294,4 +294,4 @@ def _profile(prefix: str, manifest: Manifest) -> tuple[dict[str, list[list[int]]
 def _identity(provider: str, bundled: Bundled) -> list[Any]:
     """What a compiled graph depends on besides the options: itself, ONNX Runtime and the GPU."""
     files = {name: bundled.manifest.files[name].sha256 for name in bundled.graph.files}
-    return [files, import_onnxruntime(provider).__version__, find_gpu()]
+    return [files, import_onnxruntime(provider).__version__, find_gpu().name]

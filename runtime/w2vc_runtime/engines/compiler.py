@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,10 +19,11 @@ from typing import Any
 
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
 from w2vc_runtime.features import Recipe
+from w2vc_runtime.gpu import find_gpu
 from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
+from w2vc_runtime.progress import Report
 
 from .backends import BACKENDS, Backend
-from .cuda import Device
 from .ep_context import write_ep_context
 from .identity import this_platform
 from .profiles import OptimizationProfile, default_profiles, wide_profile
@@ -98,11 +100,16 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A plan that was written. layers: of the network. seconds: it took. log: TensorRT's warnings and errors."""
+    """A plan that was written.
+
+    layers: of the network. seconds: it took. activation_bytes: memory that it needs on the GPU beside its weights, by
+    TensorRT's account; None where it gives none. log: TensorRT's warnings and errors.
+    """
 
     engine: Engine
     layers: int
     seconds: float
+    activation_bytes: int | None
     log: tuple[str, ...]
 
 
@@ -115,22 +122,28 @@ def check_graph(precision: str, provider: str | None) -> None:
         )
 
 
-def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path) -> Compiled:
+def quiet(_: str) -> None:
+    """Report nothing."""
+
+
+def compile_graph(
+    bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path, report: Report = quiet
+) -> Compiled:
     """Compile one graph of a bundle that is being written; ``plan`` is where to, and what wraps it goes beside that.
 
-    Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
+    report: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
     """
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)
     entries = tuple(profile.to_dict(manifest) for profile in profiles)
-    device = None if options.compiler.names_targets else Device.open()
+    gpu = None if options.compiler.names_targets else find_gpu()
     job = {
         "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
         "profiles": [entry["shapes"] for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
-    answer = _work(options.compiler, job)
+    answer = _work(options.compiler, job, report)
     if "problem" in answer:
         raise EngineError(
             f"{options.backend} {answer['version']} does not compile {bundle / graph.files[0]}: {answer['problem']}"
@@ -143,8 +156,8 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         backend=options.backend,
         version=answer["version"],
         platform=this_platform(),
-        targets=options.targets if device is None else (device.capability,),
-        gpu=None if device is None else device.name,
+        targets=options.targets if gpu is None else (gpu.capability,),
+        gpu=None if gpu is None else gpu.name,
         flags=tuple(answer["flags"]),
         precision=graph.precision,
         graph={name: manifest.files[name].sha256 for name in graph.files},
@@ -154,14 +167,17 @@ def compile_graph(bundle: Path, manifest: Manifest, graph: Graph, options: Engin
         context = Path(wrapping(str(plan)))
         write_ep_context(context, manifest, engine, graph.opset)
         engine = dataclasses.replace(engine, ep_context=file_entry(context))
-    return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
+    return Compiled(engine, answer["layers"], answer["seconds"], answer["activation_bytes"], tuple(answer["log"]))
 
 
-def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None = None) -> Compiled:
+def compile_bundle(
+    bundle: Path, options: EngineOptions, precision: str | None = None, report: Report = quiet
+) -> Compiled:
     """Compile a graph of a bundle and put the engine into it, in place of one of the same name.
 
-    precision: which graph; by default the first. The manifest that names the engine is replaced last, so that the
-    bundle is as it was if anything fails. Raises what `compile_graph` does, `MissingExtraError`, and `BundleError`.
+    precision: which graph; by default the first. report: is told what TensorRT is at. The manifest that names the
+    engine is replaced last, so that the bundle is as it was if anything fails. Raises what `compile_graph` does,
+    `MissingExtraError`, and `BundleError`.
     """
     Manifest.read(bundle)  # before anything that takes time
     options.check()
@@ -171,7 +187,7 @@ def compile_bundle(bundle: Path, options: EngineOptions, precision: str | None =
             check_files(bundle, manifest)
             graph = find_graph(bundle, manifest, precision)
             partial = folder / f".{os.getpid()}.plan"
-            compiled = compile_graph(bundle, manifest, graph, options, partial)
+            compiled = compile_graph(bundle, manifest, graph, options, partial, report)
             kept = tuple(each for each in manifest.engines if each.file != compiled.engine.file)
             if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
                 _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
@@ -222,15 +238,33 @@ def _replace_manifest(bundle: Path, manifest: Manifest) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _work(backend: Backend, job: dict[str, Any]) -> dict[str, Any]:
+def _work(backend: Backend, job: dict[str, Any], report: Report = quiet) -> dict[str, Any]:
     """Have the worker do a job; raise `EngineError` where it does not live to tell."""
     text = json.dumps({**job, "module": backend.module, "path": sys.path})
-    done = subprocess.run([sys.executable, str(WORKER)], input=text, capture_output=True, text=True, errors="replace")
-    if not done.returncode:
-        return json.loads(done.stdout)
-    last = done.stderr.strip().rpartition("\n")[2]
-    if done.returncode > 0:
+    answer: dict[str, Any] = {}
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        command = [sys.executable, str(WORKER), text]
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            try:
+                for line in worker.stdout:
+                    if line.endswith("\n"):  # otherwise it was killed while it wrote
+                        answer = json.loads(line)
+                    if "doing" in answer:
+                        report(answer["doing"])
+            except BaseException:  # such as Ctrl-C
+                worker.kill()
+                raise
+        said.seek(0)
+        last = said.read().strip().rpartition("\n")[2]
+    if not worker.returncode:
+        return answer
+    if worker.returncode > 0:
         raise EngineError(f"{backend.name} failed: {last}")
-    ended = signal.Signals(-done.returncode)
-    hint = ", as where memory runs out" if ended == signal.SIGKILL else f": {last}" if last else ""
+    ended = signal.Signals(-worker.returncode)
+    hint = f": {last}" if last else "; another precision or another version of it may do"
+    if ended == signal.SIGKILL:
+        hint = ", as where memory runs out"
     raise EngineError(f"{backend.name} was ended by {ended.name}{hint}")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from w2vc_runtime.errors import InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.errors import InferenceError, MissingExtraError
+from w2vc_runtime.gpu import Gpu, find_gpu
 
 EXTRA = "trt-rtx"
 
@@ -41,44 +42,19 @@ def _driver() -> Any:
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU.
+    """A GPU. context: its primary context, the one that TensorRT uses too."""
 
-    name: as NVIDIA has it. capability: what it is to compilers, such as ``sm89``. context: its primary context, the one
-    that TensorRT uses too.
-    """
-
-    name: str
-    capability: str
+    gpu: Gpu
     context: Any
 
     @classmethod
     @functools.cache
     def open(cls) -> Device:
-        """The first GPU that ``CUDA_VISIBLE_DEVICES`` leaves.
-
-        Raises `MissingExtraError` without ``cuda-bindings``, `OptionError` where there is no driver, or no GPU.
-        """
-        driver = _driver()
-        try:
-            call("cuInit", 0)
-            count = call("cuDeviceGetCount")
-        except CudaError as error:
-            raise OptionError(f"no NVIDIA GPU can be used here ({error}); check the driver with nvidia-smi") from error
-        except Exception as error:  # of cuda-bindings, which finds the driver's library at the first call
-            raise OptionError("there is no NVIDIA driver here; install one, or take provider 'cpu'") from error
-        if not count:
-            raise OptionError("the NVIDIA driver sees no GPU here; check CUDA_VISIBLE_DEVICES, or take provider 'cpu'")
-        device = call("cuDeviceGet", 0)
-        kinds = driver.CUdevice_attribute
-        major, minor = (
-            call("cuDeviceGetAttribute", kind, device)
-            for kind in (
-                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-            )
-        )
-        name = call("cuDeviceGetName", 256, device).split(b"\0")[0].decode()
-        return cls(name, f"sm{major}{minor}", call("cuDevicePrimaryCtxRetain", device))
+        """The GPU that `find_gpu` finds; raises what that does, and `MissingExtraError` without ``cuda-bindings``."""
+        _driver()
+        gpu = find_gpu()
+        call("cuInit", 0)
+        return cls(gpu, call("cuDevicePrimaryCtxRetain", call("cuDeviceGet", 0)))
 
     def use(self) -> None:
         """Make the device that of the calling thread."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from w2vc_runtime.manifest import Engine, Manifest, Tensor
+from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Manifest, Tensor
 from w2vc_runtime.onnx_runtime import TENSORRT, TENSORRT_RTX
 
 # What each backend's engines are run by.
@@ -24,6 +24,7 @@ INT, STRING = 2, 3
 def write_ep_context(path: Path, manifest: Manifest, engine: Engine, opset: int) -> None:
     """Write the file that wraps an engine; ``path`` is in the directory of the plan. opset: of the engine's graph."""
     attributes = [
+        _text("hardware_architecture", _architecture(engine)),
         _integer("embed_mode", 0),
         _text("ep_cache_context", Path(engine.file).name),
         _text("ep_sdk_version", engine.version),
@@ -32,8 +33,6 @@ def write_ep_context(path: Path, manifest: Manifest, engine: Engine, opset: int)
         _text("partition_name", Path(engine.file).stem),
         _text("source", SOURCES[engine.backend]),
     ]
-    if architecture := _architecture(engine):
-        attributes.append(_text("hardware_architecture", architecture))
     node = _join(
         (_field(1, tensor.name) for tensor in manifest.inputs),
         (_field(2, tensor.name) for tensor in manifest.outputs),
@@ -54,10 +53,8 @@ def write_ep_context(path: Path, manifest: Manifest, engine: Engine, opset: int)
 
 
 def _architecture(engine: Engine) -> str:
-    """GPUs as ONNX Runtime compares them, with a warning where they differ; empty where the manifest does not say."""
-    if engine.targets:
-        return ",".join(target.removeprefix("sm") for target in engine.targets)
-    return "80+" if engine.backend == "tensorrt-rtx" else ""
+    """GPUs as ONNX Runtime compares them, with a warning where they differ."""
+    return ",".join(target.removeprefix("sm") for target in engine.targets) or f"{LEAST_CAPABILITY}+"
 
 
 def _value(tensor: Tensor) -> bytes:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from w2vc_runtime.errors import MissingExtraError, OptionError
+from w2vc_runtime.gpu import Gpu, find_gpu
 from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Graph, Manifest
 
 from .backends import BACKENDS
-from .cuda import Device
 
 
 def this_platform() -> str:
@@ -23,33 +23,33 @@ def find_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) ->
     """The engine of a graph that this machine runs; among several one for its very GPU.
 
     Reads no plan. Raises `OptionError` where there is none, with what compiles it, `MissingExtraError` without the
-    backend, and what `Device.open` does.
+    backend, and what `find_gpu` does.
     """
     engines = [each for each in manifest.engines if (each.backend, each.precision) == (backend, graph.precision)]
     if not engines:
         command = compile_command(bundle, backend, graph.precision)
         raise OptionError(f"{bundle} has no {backend} engine in {graph.precision}; compile one with: {command}")
-    module, device = module_of(backend), Device.open()
-    named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, device.capability.upper())
-    command = compile_command(bundle, backend, graph.precision, device.capability if named else None)
+    module, gpu = module_of(backend), find_gpu()
+    named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, gpu.capability.upper())
+    command = compile_command(bundle, backend, graph.precision, gpu.capability if named else None)
     problems = []
     for engine in sorted(engines, key=lambda each: not each.targets):
-        problem = mismatch(engine, module.__version__, device)
+        problem = mismatch(engine, module.__version__, gpu)
         if problem is None:
             return engine
         problems.append(f"{bundle / engine.file} {problem}; compile it again with: {command}")
     raise OptionError(problems[0])
 
 
-def mismatch(engine: Engine, version: str, device: Device) -> str | None:
+def mismatch(engine: Engine, version: str, gpu: Gpu) -> str | None:
     """Why an engine does not run here, or None. version: of the backend that is here."""
     if engine.platform != this_platform():
         return f"was compiled for {engine.platform}, and this is {this_platform()}"
     if engine.version != version:
         return f"was compiled by {engine.backend} {engine.version}, and {version} is here"
-    here = f"and {device.name} ({device.capability}) is here"
-    portable = not engine.targets and int(device.capability[2:]) >= LEAST_CAPABILITY
-    if not (portable or device.capability in engine.targets) or engine.gpu not in (None, device.name):
+    here = f"and {gpu.name} ({gpu.capability}) is here"
+    portable = not engine.targets and int(gpu.capability[2:]) >= LEAST_CAPABILITY
+    if not (portable or gpu.capability in engine.targets) or engine.gpu not in (None, gpu.name):
         return f"was compiled for {engine.gpus}, {here}"
     return None
 

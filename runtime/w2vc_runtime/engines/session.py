@@ -166,7 +166,7 @@ class Program:
             self.module.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         )
         config.cuda_graph_strategy = self.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        name = "-".join((self.engine.sha256[:16], self.engine.version, self.device.capability))
+        name = "-".join((self.engine.sha256[:16], self.engine.version, self.device.gpu.capability))
         self._kernels = cache_folder("tensorrt-rtx") / name
         self._cache = config.create_runtime_cache()
         if (kept := read_cached(self._kernels)) is not None:

@@ -1,10 +1,12 @@
 """Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and only the
 first engine of a process is the same bytes every time.
 
-A job comes as JSON on standard input: ``path``, where Python finds modules; ``module``, a build of TensorRT; and to
-compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
-``targets`` (names of compute capabilities). Standard output is JSON: ``version``, ``targets`` (all there are), and of a
-plan ``layers``, ``seconds`` and the builder's ``flags``; or ``problem``, one line, and ``log``, what TensorRT said.
+A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
+to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
+``targets`` (names of compute capabilities). Standard output has one JSON object a line: first ``doing``, what TensorRT
+is at, as often as it changes; last the answer: ``version``, ``targets`` (all there are), and of a plan ``layers``,
+``seconds``, ``flags`` (names of the builder's flags that are set) and ``activation_bytes`` (memory that it needs on the
+GPU beside its weights, by TensorRT's account); or ``problem``, one line, and ``log``, what TensorRT said.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,10 @@ TARGET = re.compile(r"SM\d+")
 # What TensorRT only warns of, and what then fails where the engine runs.
 FATAL_WARNING = "not self-consistent"
 FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
+ACTIVATIONS = "Total Activation Memory: "
 # Its messages, and what they come to; the first that matches. Where in its sources is of no use.
 MESSAGES = (
+    (r"within workspace limit", "a layer needs more than 4 GB of scratch memory; take smaller profiles"),
     (r"out of memory|OutOfMemory|bad_alloc|Memory allocation failed", "memory ran out; take smaller profiles"),
     (
         r"Could not find any implementation for node (.*?)(?: due to|$)",
@@ -36,19 +41,22 @@ MESSAGES = (
 )
 
 
+Tell = Callable[[dict[str, Any]], None]
+
+
 class Refusal(Exception):
     """TensorRT does not compile the graph."""
 
 
 class Log:
-    """Warnings and errors of TensorRT: severity and text."""
+    """What TensorRT said that matters: severity and text."""
 
     def __init__(self, tensorrt: Any) -> None:
         lines: list[tuple[str, str]] = []
 
         class Logger(tensorrt.ILogger):
             def log(self, severity: Any, message: str) -> None:
-                if severity.name in FAILURES:
+                if severity.name in FAILURES or message.startswith(ACTIVATIONS):
                     lines.append((severity.name, message))
 
         self.lines = lines
@@ -63,13 +71,47 @@ class Log:
                     return found.expand(meaning)
         return errors[0] if errors else "it does not say why"
 
+    def activation_bytes(self) -> int | None:
+        """Memory of the GPU that a plan needs for activations, in its largest profile; None where it is not said."""
+        found = [re.match(rf"{ACTIVATIONS}(\d+)", text) for _, text in self.lines]
+        return max((int(each[1]) for each in found if each), default=None)
+
 
 def plain(text: str) -> str:
     """A message without the place in TensorRT's sources."""
     return re.split(r"\.? In \w+ at ", " ".join(text.split()))[0]
 
 
-def work(job: dict[str, Any]) -> dict[str, Any]:
+def monitor(tensorrt: Any, tell: Tell) -> Any:
+    """Tell of every step of TensorRT; where nobody listens any more, the build stops."""
+
+    class Monitor(tensorrt.IProgressMonitor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, int] = {}
+            self.heard = True
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            self.steps[phase] = steps
+            self.tell(phase, 0)
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            self.tell(phase, step + 1)
+            return self.heard
+
+        def phase_finish(self, phase: str) -> None:
+            pass
+
+        def tell(self, phase: str, done: int) -> None:
+            try:
+                tell({"doing": f"{phase}, {done} of {self.steps.get(phase, done)}"})
+            except OSError:  # it must not go through TensorRT
+                self.heard = False
+
+    return Monitor()
+
+
+def work(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Do a job; see above."""
     tensorrt = importlib.import_module(job["module"])
     targets = [name for name in dir(getattr(tensorrt, "ComputeCapability", None)) if TARGET.fullmatch(name)]
@@ -78,28 +120,55 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     if "graph" in job:
         log = Log(tensorrt)
         try:
-            answer |= compile_plan(tensorrt, log, job)
+            answer |= compile_plan(tensorrt, log, job, tell)
         except Refusal as refusal:
             answer["problem"] = str(refusal)
-        answer["log"] = [f"{severity}: {text}" for severity, text in log.lines]
+        answer["log"] = [f"{severity}: {text}" for severity, text in log.lines if severity in FAILURES]
     return answer
 
 
-def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any]) -> dict[str, Any]:
+def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Write the plan of a job; return what is to say of it."""
     start = time.perf_counter()
     try:
         builder = tensorrt.Builder(log.logger)
     except TypeError as error:  # from pybind11, where the constructor gave nothing
         raise Refusal(f"it cannot start here: {log.reason()}") from error
-    # Always typed as the graph is, but in TensorRT 10, where it is to be asked for.
+    network = parse(tensorrt, builder, log, job["graph"])
+    config = configure(tensorrt, builder, log, job)
+    watch = monitor(tensorrt, tell)  # to live as long as the builder
+    config.progress_monitor = watch
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise Refusal(log.reason())
+    for _, text in log.lines:
+        if FATAL_WARNING in text:
+            raise Refusal(f"a profile does not fit the graph: {plain(text)}")
+    Path(job["plan"]).write_bytes(plan)
+    return {
+        "layers": network.num_layers,
+        "seconds": time.perf_counter() - start,
+        "flags": flags(tensorrt, config),
+        "activation_bytes": log.activation_bytes(),
+    }
+
+
+def parse(tensorrt: Any, builder: Any, log: Log, graph: str) -> Any:
+    """The network of a graph, in the graph's own types."""
+    # Always so but in TensorRT 10, where it is to be asked for.
     typed = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = tensorrt.OnnxParser(network, log.logger)
-    if not parser.parse_from_file(job["graph"]):
+    if not parser.parse_from_file(graph):
         raise Refusal(f"the parser does not take the graph: {parser_problem(parser, log)}")
+    return network
+
+
+def configure(tensorrt: Any, builder: Any, log: Log, job: dict[str, Any]) -> Any:
+    """What a job asks of the builder."""
     config = builder.create_builder_config()
     config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    config.clear_flag(tensorrt.BuilderFlag.TF32)  # set by default; fp32 has a budget that ten bits do not keep
     for shapes in job["profiles"]:
         profile = builder.create_optimization_profile()
         for name, (least, typical, most) in shapes.items():
@@ -110,15 +179,12 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any]) -> dict[str, Any]
         config.num_compute_capabilities = len(job["targets"])
         for index, name in enumerate(job["targets"]):
             config.set_compute_capability(getattr(tensorrt.ComputeCapability, name), index)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise Refusal(log.reason())
-    for _, text in log.lines:
-        if FATAL_WARNING in text:
-            raise Refusal(f"a profile does not fit the graph: {plain(text)}")
-    Path(job["plan"]).write_bytes(plan)
-    flags = sorted(name for name, flag in tensorrt.BuilderFlag.__members__.items() if config.get_flag(flag))
-    return {"layers": network.num_layers, "seconds": time.perf_counter() - start, "flags": flags}
+    return config
+
+
+def flags(tensorrt: Any, config: Any) -> list[str]:
+    """Names of the builder's flags that are set."""
+    return [name for name, flag in tensorrt.BuilderFlag.__members__.items() if config.get_flag(flag)]
 
 
 def parser_problem(parser: Any, log: Log) -> str:
@@ -136,9 +202,18 @@ def parser_problem(parser: Any, log: Log) -> str:
     return node if reason == "false" else f"{node}: {reason}"
 
 
-if __name__ == "__main__":
-    received = json.load(sys.stdin)
-    sys.path[:] = received["path"]
-    with os.fdopen(os.dup(1), "w") as answers:
+def main() -> None:
+    """Do the job that the first argument is."""
+    job = json.loads(sys.argv[1])
+    sys.path[:] = job["path"]
+    with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what native code prints is no answer
-        answers.write(json.dumps(work(received)))
+
+        def tell(line: dict[str, Any]) -> None:
+            answers.write(f"{json.dumps(line)}\n")
+
+        tell(work(job, tell))
+
+
+if __name__ == "__main__":
+    main()
