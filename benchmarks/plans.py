@@ -82,10 +82,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         seconds = ", ".join(profile.partition(",")[0].rpartition(":")[2] for profile in row["profiles"])
+        needs = row["activation_bytes"]
         lines.append(
             f"| {row['model']} | {seconds} s | {row['seconds']:.1f} s | {row['bytes'] / 1e6:.0f} MB "
             f"| {row['graph_bytes'] / 1e6:.0f} MB | {row['peak_bytes'] / 1e9:.2f} GB "
-            f"| {row['activation_bytes'] / 1e9:.2f} GB | {row['load_before']} |"
+            f"| {'-' if needs is None else f'{needs / 1e9:.2f} GB'} | {row['load_before']} |"
         )
     return "\n".join(lines)
 
