@@ -31,7 +31,11 @@ def bundle(digits, tmp_path, monkeypatch) -> Path:
     def write(_, job, *rest):
         if "plan" in job:
             Path(job["plan"]).write_bytes(b"plan")
-        return {"version": "1.7", "targets": ["SM86", "SM89"], "layers": 1, "seconds": 0.0, "flags": [], "log": []}
+        return {"version": "1.7", "targets": ["SM86", "SM89"], "layers": 1, "seconds": 0.0} | {
+            "flags": [],
+            "activation_bytes": None,
+            "log": [],
+        }
 
     monkeypatch.setattr(compiler, "_work", write)
     return Path(shutil.copytree(digits["fp16"], tmp_path / "bundle"))

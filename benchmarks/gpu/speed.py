@@ -207,12 +207,11 @@ class Speed:
         return call
 
     def _engine(self, backend: str, graphs: bool) -> Run:
-        from w2vc_runtime.engines.session import open_engine
+        from w2vc_runtime.engines.identity import find_engine
+        from w2vc_runtime.engines.session import EngineSession
 
-        session = open_engine(self.bundle, self.manifest, self.graph, backend)
-        if not graphs:
-            _without_graphs(session)
-        return self._run(session)
+        engine = find_engine(self.bundle, self.manifest, self.graph, backend)
+        return self._run(EngineSession(self.bundle, self.manifest, engine, cuda_graphs=graphs))
 
     def _compiled(self, mode: str) -> Run:
         return _Torch(self, self.torch.compile(self.model, mode=mode, dynamic=False), guard=self.torch.no_grad)
@@ -329,15 +328,6 @@ def _difference(actual: np.ndarray, expected: np.ndarray) -> float:
     if actual.shape != expected.shape:
         raise ValueError(f"it gives {list(actual.shape)} and not {list(expected.shape)}")
     return float(np.abs(actual - expected).max() / np.abs(expected).max())
-
-
-def _without_graphs(session: Any) -> None:
-    """Have an engine's session, which has not run yet, queue every call anew; it has no option for that."""
-    program = session._program
-    if program._config is None:
-        program.compiles_here = True  # as TensorRT-RTX does, whose graphs are not recorded by the session
-    else:
-        program._config.cuda_graph_strategy = program.module.CudaGraphStrategy.DISABLED
 
 
 def jobs(options: Any, models: list[str], precisions: list[str]) -> list[Cell]:

@@ -24,7 +24,7 @@ from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.cuda import Device
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
-from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, open_engine
+from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, EngineSession, open_engine
 from w2vc_runtime.manifest import FILE_NAME, Engine, Manifest, file_entry, find_graph
 from w2vc_runtime.session import open_session
 
@@ -181,6 +181,18 @@ def test_repeated_shapes_replay_a_graph(bundle, truth):
         for seed in range(2):
             check(1, 9000 + 100 * index, seed=seed)
     assert len(session._pools[0]._free[0]._graphs) == GRAPHS
+
+
+def test_graphs_can_be_left_out(bundle):
+    manifest = Manifest.read(bundle)
+    for engine in manifest.engines:
+        for graphs in (True, False):
+            session = EngineSession(bundle, manifest, engine, cuda_graphs=graphs)
+            for seed in range(3):
+                session.run(batch(1, 16000, seed))
+    assert len(standin_tensorrt.launches) == 1
+    kinds = standin_tensorrt_rtx.CudaGraphStrategy
+    assert standin_tensorrt_rtx.strategies[-2:] == [kinds.WHOLE_GRAPH_CAPTURE, kinds.DISABLED]
 
 
 def test_what_cannot_be_recorded_is_run(bundle, truth):

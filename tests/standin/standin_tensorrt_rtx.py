@@ -11,6 +11,7 @@ __all__ = ["ComputeCapability", "ILogger"]
 
 __version__ = "1.0"
 caches: list[IRuntimeCache] = []
+strategies: list[CudaGraphStrategy] = []
 
 
 class CudaGraphStrategy(enum.Enum):
@@ -50,8 +51,8 @@ class ICudaEngine(standin_tensorrt.ICudaEngine):
 
     def create_execution_context(self, config):
         assert config.strategy is ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
-        assert config.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        assert config.cache is caches[-1]
+        strategies.append(config.cuda_graph_strategy)
+        assert config.cache in caches
         return super().create_execution_context(config.strategy)
 
 

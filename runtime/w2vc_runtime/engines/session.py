@@ -39,15 +39,15 @@ class EngineSession:
 
     What fits no profile is handled as `Batches` says. Of shapes that repeat a CUDA graph is replayed: TensorRT-RTX
     makes its own, of TensorRT they are recorded here. What TensorRT-RTX compiles for the GPU at hand is kept in the
-    user's cache.
+    user's cache. cuda_graphs: False to queue every call anew, for comparison.
     """
 
-    def __init__(self, bundle: Path, manifest: Manifest, engine: Engine) -> None:
+    def __init__(self, bundle: Path, manifest: Manifest, engine: Engine, cuda_graphs: bool = True) -> None:
         self.provider = engine.backend
         self._batches = Batches(engine, manifest)
         self._inputs = {tensor.name: tensor.dtype for tensor in manifest.inputs}
         self._outputs = [tensor.name for tensor in manifest.outputs]
-        self._program = Program(bundle / engine.file, engine, Device.open())
+        self._program = Program(bundle / engine.file, engine, Device.open(), cuda_graphs)
         if self._program.tensors != self._inputs | {tensor.name: tensor.dtype for tensor in manifest.outputs}:
             raise BundleError(f"{bundle / engine.file} has other tensors than its manifest says; compile it again")
         self._pools = [Pool(functools.partial(Context, self._program, i)) for i in range(len(engine.profiles))]
@@ -122,9 +122,9 @@ class Pool:
 
 
 class Program:
-    """A plan in TensorRT's memory. tensors: type by name, as a manifest has it."""
+    """A plan in TensorRT's memory. tensors: type by name, as a manifest has it. records: whether CUDA graphs are ours."""
 
-    def __init__(self, path: Path, engine: Engine, device: Device) -> None:
+    def __init__(self, path: Path, engine: Engine, device: Device, cuda_graphs: bool) -> None:
         self.module = module_of(engine.backend)
         self.device = device
         self.engine, self.path = engine, path
@@ -140,8 +140,9 @@ class Program:
         kinds = {name: self._engine.get_tensor_dtype(name).name for name in names}
         self.tensors = {name: TYPES.get(kind, kind) for name, kind in kinds.items()}
         # TensorRT-RTX compiles kernels where it runs, keeps them, and records CUDA graphs itself.
-        self.compiles_here = hasattr(self.module, "CudaGraphStrategy")
-        self._config = self._configure() if self.compiles_here else None
+        own = hasattr(self.module, "CudaGraphStrategy")
+        self.records = cuda_graphs and not own
+        self._config = self._configure("WHOLE_GRAPH_CAPTURE" if cuda_graphs else "DISABLED") if own else None
         self._saved: set[int] = set()
 
     def create_context(self) -> Any:
@@ -160,12 +161,12 @@ class Program:
             self._saved.add(profile)
             _keep_kernels(self._cache, self._kernels)
 
-    def _configure(self) -> Any:
+    def _configure(self, strategy: str) -> Any:
         config = self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(
             self.module.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         )
-        config.cuda_graph_strategy = self.module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        config.cuda_graph_strategy = getattr(self.module.CudaGraphStrategy, strategy)
         name = "-".join((self.engine.sha256[:16], self.engine.version, self.device.gpu.capability))
         self._kernels = cache_folder("tensorrt-rtx") / name
         self._cache = config.create_runtime_cache()
@@ -184,7 +185,7 @@ class Context:
         self._context = program.create_context()
         self._stream = Stream()
         self._buffers = {name: Buffer() for name in program.tensors}
-        self._records = not program.compiles_here
+        self._records = program.records
         self._seen: set[Any] = set()
         self._graphs: OrderedDict[Any, tuple[Any, dict[str, tuple[int, ...]]]] = OrderedDict()
         if not self._context.set_optimization_profile_async(profile, self._stream.handle):
