@@ -8,6 +8,8 @@ import io
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -278,6 +280,10 @@ MESSAGES = {
     "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] Tactic Selection: no "
     "tactics to implement the operation within workspace limit.": "a layer needs more than 4 GB of scratch memory",
     "API Usage Error\nof two lines": "API Usage Error of two lines",
+    "IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is not compatible with this "
+    "version of TensorRT, expecting library version 10.3.0.26 got 10.0.1.6, please rebuild.": "the plan is of another v",
+    "The engine plan file is generated on an incompatible device, expecting compute 8.6 got compute 8.9, please "
+    "rebuild.": "the plan is for another GPU; compile the bundle again",
 }
 
 
@@ -288,6 +294,29 @@ def test_what_tensorrt_says_in_plain_words(message):
     log.logger.log(SimpleNamespace(name="ERROR"), message)
     assert log.reason().startswith(MESSAGES[message])
     assert "/_src/" not in log.reason()
+
+
+PLANS = {
+    "plan": "the NVIDIA driver is missing, or too old for it",
+    "plan[:5000]": "the plan is cut short; compile the bundle again",
+    "b'x' * 5000": "the file is no plan of this version; compile the bundle again",
+}
+
+
+@pytest.mark.parametrize("content", PLANS)
+def test_a_plan_that_does_not_load_in_plain_words(content, compiled):
+    """Of TensorRT-RTX itself, which takes one logger for a process."""
+    if content == "plan" and Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a GPU")
+    code = f"""
+import pathlib, tensorrt_rtx
+from w2vc_runtime.engines.worker import Log
+plan, log = pathlib.Path({str(compiled[0] / PLAN)!r}).read_bytes(), Log(tensorrt_rtx)
+assert tensorrt_rtx.Runtime(log.logger).deserialize_cuda_engine({content}) is None
+print(log.reason())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == PLANS[content]
 
 
 def test_what_native_code_prints_is_no_answer(backend):

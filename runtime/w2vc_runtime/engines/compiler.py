@@ -131,7 +131,8 @@ def compile_graph(
 ) -> Compiled:
     """Compile one graph of a bundle that is being written; ``plan`` is where to, and what wraps it goes beside that.
 
-    report: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and `EngineError`.
+    report: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and
+    `EngineError`.
     """
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)

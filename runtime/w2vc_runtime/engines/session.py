@@ -122,7 +122,10 @@ class Pool:
 
 
 class Program:
-    """A plan in TensorRT's memory. tensors: type by name, as a manifest has it. records: whether CUDA graphs are ours."""
+    """A plan in TensorRT's memory.
+
+    tensors: type by name, as a manifest has it. records: whether CUDA graphs are to be recorded by contexts.
+    """
 
     def __init__(self, path: Path, engine: Engine, device: Device, cuda_graphs: bool) -> None:
         self.module = module_of(engine.backend)

@@ -36,6 +36,11 @@ MESSAGES = (
         r"Could not find any implementation for node (.*?)(?: due to|$)",
         r"there is no implementation of node \1 for these profiles",
     ),
+    (r"cudaError 35\b", "the NVIDIA driver is missing, or too old for it"),
+    (r"header\.size == blobSize", "the plan is cut short; compile the bundle again"),
+    (r"header\.magicTag ==", "the file is no plan of this version; compile the bundle again"),
+    (r"not compatible with this version", "the plan is of another version; compile the bundle again"),
+    (r"incompatible device", "the plan is for another GPU; compile the bundle again"),
     (r"Myelin \(\[[^\]]*\] (.*)", r"\1"),
     (r"[\w:]+: Error Code \d+: (?:[\w ]+ \()?(.*)", r"\1"),
 )
