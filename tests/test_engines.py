@@ -281,7 +281,7 @@ MESSAGES = {
     "tactics to implement the operation within workspace limit.": "a layer needs more than 4 GB of scratch memory",
     "API Usage Error\nof two lines": "API Usage Error of two lines",
     "IRuntime::deserializeCudaEngine: Error Code 6: API Usage Error (The engine plan file is not compatible with this "
-    "version of TensorRT, expecting library version 10.3.0.26 got 10.0.1.6, please rebuild.": "the plan is of another v",
+    "version of TensorRT, expecting library version 10.3.0.26 got 10.0.1.6, please rebuild.": "the plan is of another",
     "The engine plan file is generated on an incompatible device, expecting compute 8.6 got compute 8.9, please "
     "rebuild.": "the plan is for another GPU; compile the bundle again",
 }
