@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from oracle import tiny
 
 from w2vc_exporter import cli as export_cli
-from w2vc_runtime import BundleError, EngineError, OptionError, load
+from w2vc_runtime import BundleError, EngineError, OptionError, gpu, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compile_graph, compiler, worker
 from w2vc_runtime.engines.backends import Backend
@@ -156,6 +156,20 @@ def test_a_damaged_or_stale_plan_is_told(bundle):
     plan.unlink()
     with pytest.raises(BundleError, match="lacks engines/"):
         load(bundle, "cpu")
+
+
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_an_engine_without_a_gpu_is_one_line(command, bundle, capsys, monkeypatch):
+    monkeypatch.setattr(gpu, "DRIVER", "libnone.so.1")
+    before = content(bundle)
+    arguments = [bundle, *([DEMO_AUDIO / "seven-two-nine.flac"] if command == "run" else [])]
+    line = refused(capsys, run_cli.main, command, *arguments, "--provider", "tensorrt-rtx")
+    assert line.startswith("w2vc: there is no NVIDIA driver here (libnone.so.1 cannot be loaded); install one, or take")
+    plan = bundle / PLAN
+    plan.write_bytes(plan.read_bytes()[:-1])
+    line = refused(capsys, run_cli.main, command, *arguments, "--provider", "tensorrt-rtx")
+    assert line == f"w2vc: {plan} is damaged: it does not match the manifest's sha256; export the bundle again"
+    assert content(bundle) == {**before, PLAN: before[PLAN][:-1]}
 
 
 PROFILES = {

@@ -18,7 +18,7 @@ import pytest
 import standin_tensorrt
 import standin_tensorrt_rtx
 
-from w2vc_runtime import BundleError, InferenceError, Model, OptionError
+from w2vc_runtime import BundleError, InferenceError, Model, OptionError, cli, load
 from w2vc_runtime.engines import BACKENDS
 from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.cuda import Device
@@ -241,6 +241,26 @@ def test_a_full_gpu_is_one_line_and_not_the_end(bundle, truth):
     inputs = batch(1, 16000)
     for _ in range(CONTEXTS + 1):
         np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+
+
+def test_commands_take_the_engine(bundle, capsys):
+    recording = Path(os.environ["STANDIN_AUDIO"]) / "seven-two-nine.flac"
+    for provider in ("auto", *MODULES):
+        standin_tensorrt.executions.clear()
+        assert cli.main(["run", str(bundle), str(recording), "--provider", provider]) == 0
+        assert capsys.readouterr().out == "seven two nine\n"
+        assert standin_tensorrt.executions
+    assert cli.main(["info", str(bundle)]) == 0
+    shown = capsys.readouterr().out
+    assert "auto provider  tensorrt-rtx\n" in shown
+    assert "not tensorrt   it would work; tensorrt-rtx comes first\n" in shown
+    gpu(1, 7, 5)
+    assert cli.main(["run", str(bundle), str(recording), "--provider", "tensorrt-rtx"]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert "was compiled for sm89, and Stand-in GPU (sm75) is here; compile it again with: w2vc compile " in line
+    assert captured.out == ""
+    assert load(bundle).provider in ("openvino", "cpu")
 
 
 def test_an_engine_for_something_else_is_refused(bundle):
