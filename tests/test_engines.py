@@ -172,6 +172,14 @@ def test_an_engine_without_a_gpu_is_one_line(command, bundle, capsys, monkeypatc
     assert content(bundle) == {**before, PLAN: before[PLAN][:-1]}
 
 
+def test_an_engine_without_its_backend_is_one_line(bundle, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    arguments = ["run", bundle, DEMO_AUDIO / "seven-two-nine.flac", "--provider", "tensorrt-rtx"]
+    line = refused(capsys, run_cli.main, *arguments)
+    fault = "needs tensorrt-rtx, which is not installed; pip install 'w2vc[trt-rtx]'"
+    assert line == f"w2vc: provider 'tensorrt-rtx' {fault}"
+
+
 PROFILES = {
     "5": "is not seconds=MIN:OPT:MAX,batch=MIN:OPT:MAX, such as seconds=0.5:2:5,batch=1:4:16",
     "seconds=1:2:3": "is not seconds=MIN:OPT:MAX",
