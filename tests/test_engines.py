@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from commands import content, refused
 from conftest import DEMO_AUDIO
 from onnx import TensorProto, helper
 
@@ -49,19 +50,6 @@ def compiled(tmp_path_factory) -> tuple[Path, str]:
 def bundle(compiled, tmp_path) -> Path:
     """A copy that a test may change."""
     return Path(shutil.copytree(compiled[0], tmp_path / "bundle"))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def refused(capsys, main, *arguments) -> str:
-    """The one line with which a command turns its input down."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    return line
 
 
 def test_one_command_exports_and_compiles(compiled, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from commands import content, refused
 from oracle import tiny
 
 from w2vc_exporter import cli as export_cli
@@ -34,19 +35,6 @@ def backend(monkeypatch, tmp_path):
         monkeypatch.setitem(BACKENDS, "tensorrt-rtx", Backend("tensorrt-rtx", "other_tensorrt", "trt-rtx", True))
 
     return put
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def refused(capsys, main, *arguments) -> str:
-    """The one line with which a command turns its input down."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    return line
 
 
 ENDS = {
