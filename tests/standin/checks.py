@@ -29,7 +29,7 @@ from w2vc_runtime.manifest import FILE_NAME, Engine, Manifest, file_entry, find_
 from w2vc_runtime.session import open_session
 
 driver = ctypes.CDLL("libcuda.so.1")
-driver.standin_limit.argtypes = [ctypes.c_long]
+driver.standin_limit.argtypes = driver.standin_host_limit.argtypes = [ctypes.c_long]
 SPECS = ("seconds=0.5:1:2,batch=1:1:2", "seconds=2:3:5,batch=2:2:3")
 MODULES = {"tensorrt": "standin_tensorrt", "tensorrt-rtx": "standin_tensorrt_rtx"}
 EXACT = {"rtol": 1e-4, "atol": 1e-4}  # other batches and lengths are summed in another order
@@ -241,6 +241,18 @@ def test_a_full_gpu_is_one_line_and_not_the_end(bundle, truth):
     inputs = batch(1, 16000)
     for _ in range(CONTEXTS + 1):
         np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+
+
+def test_memory_that_is_half_had_is_given_back(bundle):
+    before = driver.standin_live()
+    session = open_(bundle, "tensorrt")
+    driver.standin_host_limit(1000)
+    try:
+        with pytest.raises(InferenceError, match="CUDA: cuMemHostAlloc failed with CUDA_ERROR_OUT_OF_MEMORY"):
+            session.run(batch(1, 16000))
+    finally:
+        driver.standin_host_limit(1 << 34)
+    assert driver.standin_live() == before
 
 
 def test_commands_take_the_engine(bundle, capsys):

@@ -10,8 +10,9 @@ typedef int CUresult;
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, CAPTURE_BROKEN = 901 };
 
 static __thread void *current;
-static int context, stream_handles[64], streams, live, capturing, graphs, major = 8, minor = 9, devices = 1, broken;
-static long limit = 1L << 34;
+static __thread int capturing; /* of a thread, as the session asks for */
+static int context, stream_handles[64], streams, live, graphs, major = 8, minor = 9, devices = 1, broken;
+static long limit = 1L << 34, host_limit = 1L << 34;
 static void (*replay)(int);
 
 /* What tests set and read. */
@@ -19,6 +20,7 @@ void standin_gpu(int count, int a, int b) { devices = count, major = a, minor = 
 void standin_replay(void (*function)(int)) { replay = function; }
 void standin_break_capture(int how) { broken = how; }
 void standin_limit(long bytes) { limit = bytes; }
+void standin_host_limit(long bytes) { host_limit = bytes; }
 int standin_capturing(void) { return capturing; }
 int standin_live(void) { return live; }
 
@@ -40,27 +42,29 @@ static CUresult allocate(void **result, size_t size) {
     if ((long)size > limit) return OUT_OF_MEMORY;
     *result = malloc(size);
     memset(*result, 0xAB, size);
-    live++;
+    __sync_add_and_fetch(&live, 1);
     return SUCCESS;
 }
 static CUresult release(void *memory) {
     NEED_CONTEXT;
     free(memory);
-    live--;
+    __sync_sub_and_fetch(&live, 1);
     return SUCCESS;
 }
 CUresult cuMemAlloc_v2(unsigned long long *address, size_t size) { return allocate((void **)address, size); }
 CUresult cuMemFree_v2(unsigned long long address) { return release((void *)address); }
-CUresult cuMemHostAlloc(void **memory, size_t size, unsigned flags) { return allocate(memory, size); }
+CUresult cuMemHostAlloc(void **memory, size_t size, unsigned flags) {
+    return (long)size > host_limit ? OUT_OF_MEMORY : allocate(memory, size);
+}
 CUresult cuMemFreeHost(void *memory) { return release(memory); }
 CUresult cuStreamCreate(void **stream, unsigned flags) {
     NEED_CONTEXT;
     if (flags != 1) return INVALID_VALUE; /* streams that wait for the default one */
     *stream = &stream_handles[streams++ % 64];
-    live++;
+    __sync_add_and_fetch(&live, 1);
     return SUCCESS;
 }
-CUresult cuStreamDestroy_v2(void *stream) { live--; return SUCCESS; }
+CUresult cuStreamDestroy_v2(void *stream) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
 CUresult cuStreamSynchronize(void *stream) { NEED_CONTEXT; return capturing ? CAPTURE_BROKEN : SUCCESS; }
 CUresult cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t size, void *stream) {
     NEED_CONTEXT;
@@ -72,21 +76,21 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t size, vo
     memcpy(to, (void *)from, size);
     return SUCCESS;
 }
-CUresult cuStreamBeginCapture_v2(void *stream, int mode) { capturing = ++graphs; return SUCCESS; }
+CUresult cuStreamBeginCapture_v2(void *stream, int mode) { capturing = __sync_add_and_fetch(&graphs, 1); return SUCCESS; }
 CUresult cuStreamEndCapture(void *stream, void **graph) {
     *graph = (void *)(long)capturing;
     capturing = 0;
     if (broken) return *graph = NULL, CAPTURE_BROKEN;
-    live++;
+    __sync_add_and_fetch(&live, 1);
     return SUCCESS;
 }
 CUresult cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
     *executable = graph;
-    live++;
+    __sync_add_and_fetch(&live, 1);
     return SUCCESS;
 }
-CUresult cuGraphDestroy(void *graph) { live--; return SUCCESS; }
-CUresult cuGraphExecDestroy(void *executable) { live--; return SUCCESS; }
+CUresult cuGraphDestroy(void *graph) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
+CUresult cuGraphExecDestroy(void *executable) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
 CUresult cuGraphLaunch(void *executable, void *stream) { NEED_CONTEXT; replay((int)(long)executable); return SUCCESS; }
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, unsigned long long flags, int *status) {

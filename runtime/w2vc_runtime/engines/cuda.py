@@ -70,7 +70,7 @@ class Buffer:
     def __init__(self) -> None:
         self.capacity = 0
         self._device: Any = None
-        self._host = 0
+        self._host: Any = None
 
     @property
     def address(self) -> int:
@@ -95,10 +95,13 @@ class Buffer:
 
     def free(self) -> None:
         """Give the memory back."""
-        if self.capacity:
-            self.capacity = 0
-            call("cuMemFree", self._device)
-            call("cuMemFreeHost", self._host)
+        self.capacity = 0
+        if self._device is not None:  # each by itself: where one is short, the other may have been had
+            device, self._device = self._device, None
+            call("cuMemFree", device)
+        if self._host is not None:
+            host, self._host = self._host, None
+            call("cuMemFreeHost", host)
 
 
 class Stream:

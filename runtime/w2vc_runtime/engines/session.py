@@ -26,6 +26,8 @@ from .worker import Log
 CONTEXTS = 2
 # CUDA graphs of one context. Each is of one shape.
 GRAPHS = 8
+# Shapes that a context remembers to have met: speech has no end of lengths.
+SHAPES = 10_000
 TYPES = {"FLOAT": "float32", "INT64": "int64", "BOOL": "bool"}
 
 
@@ -192,6 +194,7 @@ class Context:
         self._seen: set[Any] = set()
         self._graphs: OrderedDict[Any, tuple[Any, dict[str, tuple[int, ...]]]] = OrderedDict()
         if not self._context.set_optimization_profile_async(profile, self._stream.handle):
+            self.close()
             self._fail()
         self._stream.wait()
 
@@ -253,6 +256,8 @@ class Context:
     def _record(self, key: Any, shapes: dict[str, tuple[int, ...]]) -> None:
         """Record a CUDA graph of a shape when it has come for the second time: many come only once."""
         if key not in self._seen:
+            if len(self._seen) == SHAPES:
+                self._seen.clear()
             self._seen.add(key)
             return
         self._stream.wait()
