@@ -26,7 +26,7 @@ import torch
 import w2vc_model
 from w2vc_exporter import bundle, pipeline
 from w2vc_exporter.cli import main as command
-from w2vc_exporter.trace import trace
+from w2vc_exporter.graph.trace import trace
 
 
 def start(checkpoint: Path, target: Path) -> int:

@@ -15,12 +15,12 @@ from conftest import DEMO_AUDIO
 from oracle import TINY, build, clips, difference, save, tiny
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
+from w2vc_exporter.graph.trace import trace
 from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.precision import Fitting
 from w2vc_exporter.ranges import cpu_session
-from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import read_budget
 from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load

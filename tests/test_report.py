@@ -19,12 +19,12 @@ import w2vc_exporter.measure
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.cli import summary
 from w2vc_exporter.drift import Layers, layer_ends
+from w2vc_exporter.graph.trace import trace
 from w2vc_exporter.html import render
 from w2vc_exporter.measure import measure
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.pipeline import ExportResult
-from w2vc_exporter.trace import trace
 from w2vc_exporter.verify import references
 from w2vc_model import load as load_model
 from w2vc_runtime.cases import GAINS

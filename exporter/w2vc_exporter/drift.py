@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from w2vc_runtime.parity import Reference
 
+from .graph.save import write
 from .precision import LAYER
 from .ranges import cpu_session
-from .trace import write
 
 CASE = "3.1 s"
 

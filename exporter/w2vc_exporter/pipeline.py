@@ -33,13 +33,14 @@ from . import bundle, report
 from .corpus import Corpus, read_corpus
 from .drift import Layers
 from .errors import ExportError, RejectedError
+from .graph.save import drop_weights, write
+from .graph.trace import OPSET, trace
 from .hub import find_checkpoint
 from .options import ExportOptions
 from .precision import Fitting
 from .profiles import PROFILES
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
-from .trace import OPSET, drop_weights, trace, write
 from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")

@@ -16,6 +16,7 @@ from w2vc_runtime.parity import Budget, Reference, Verdict
 from w2vc_runtime.session import Session, Tensors, open_session
 
 from . import bundle
+from .graph.save import release, write
 from .passes.products import ConvolutionsToProducts
 from .passes.quantization import products
 from .passes.quantize_matmul import QuantizeMatMul
@@ -24,7 +25,6 @@ from .passes.reduce_precision import ReducePrecision
 from .passes.unpack import Unpack
 from .profiles import Profile
 from .ranges import cpu_session, largest_values
-from .trace import release, write
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -32,7 +32,7 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 MARGIN = 4.0
 SHORT_SECONDS = 3.5
 Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
-LAYER = re.compile(r"\.encoder\.layers\.(\d+)\.")
+LAYER = re.compile(r"\bencoder\.layers\.(\d+)\.")
 
 
 @dataclass(frozen=True)

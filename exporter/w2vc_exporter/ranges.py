@@ -12,7 +12,7 @@ from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.session import Tensors
 
 from . import bundle
-from .trace import write
+from .graph.save import write
 
 # As many values are read in one run: each is copied out of it.
 AT_ONCE = 64

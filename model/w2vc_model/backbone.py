@@ -153,8 +153,8 @@ class Backbone(nn.Module):
         """Features [batch, frames, features] and which of their frames are valid, [batch, frames]."""
         raise NotImplementedError
 
-    def example(self, length: int) -> Tensor:
-        """Zeros to trace with: a batch of two clips of ``length`` samples or frames; `second` of them are about 1 s."""
+    def example(self, length: int, batch: int = 1) -> Tensor:
+        """Zeros to trace with: a batch of clips of ``length`` samples or frames; `second` of them are about 1 s."""
         raise NotImplementedError
 
     def forward(self, inputs: Tensor, attention_mask: Tensor, mask_time_indices: Tensor | None = None) -> Encoded:
@@ -192,8 +192,8 @@ class WaveformBackbone(Backbone):
         self.feature_extractor = FeatureEncoder(config, padding)
         self.adapter = ConvolutionalAdapter(config, padding) if config.add_adapter else None
 
-    def example(self, length: int) -> Tensor:
-        return torch.zeros(2, length)
+    def example(self, length: int, batch: int = 1) -> Tensor:
+        return torch.zeros(batch, length)
 
     def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         lengths = attention_mask.sum(-1)

@@ -72,9 +72,9 @@ class SpeechModel(nn.Module):
         """HF ``problem_type`` of the heads that give scores to labels."""
         return None
 
-    def example(self) -> tuple[Tensor, ...]:
-        """Arguments to trace ``forward`` with: a batch of two clips of about a second, or longer where it must be."""
-        inputs = self.backbone.example(max(self.backbone.second, 3 * self.shortest))
+    def example(self, seconds: int = 1, batch: int = 2) -> tuple[Tensor, ...]:
+        """Arguments to trace ``forward`` with: a batch of clips of about that length, or longer where it must be."""
+        inputs = self.backbone.example(seconds * max(self.backbone.second, 3 * self.shortest), batch)
         return inputs, torch.ones(inputs.shape[:2], dtype=torch.int64)
 
 
@@ -342,10 +342,10 @@ class ForPreTraining(SpeechModel):
     def chosen(self) -> str | None:
         return "projected_quantized_states"
 
-    def example(self) -> tuple[Tensor, ...]:
-        inputs, attention_mask = super().example()
+    def example(self, seconds: int = 1, batch: int = 2) -> tuple[Tensor, ...]:
+        inputs, attention_mask = super().example(seconds, batch)
         frames = self.backbone.front(inputs, attention_mask)[0].shape[1]
-        return inputs, attention_mask, torch.arange(frames).expand(2, -1) % 3 == 0
+        return inputs, attention_mask, torch.arange(frames).expand(batch, -1) % 3 == 0
 
     def forward(self, inputs: Tensor, attention_mask: Tensor, mask_time_indices: Tensor) -> dict[str, Tensor]:
         """Return the states at every frame, and how evenly the codebook is used at the masked ones.

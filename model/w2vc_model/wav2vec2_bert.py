@@ -112,8 +112,8 @@ class Wav2Vec2Bert(Backbone):
             self.intermediate_ffn = FeedForward(config, activation="relu")
         self.adapter = BertAdapter(config, padding) if config.add_adapter else None
 
-    def example(self, length: int) -> Tensor:
-        return torch.zeros(2, length, self.features)
+    def example(self, length: int, batch: int = 1) -> Tensor:
+        return torch.zeros(batch, length, self.features)
 
     def front(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         return inputs, attention_mask > 0
