@@ -6,11 +6,12 @@ READY := $(VENV)/.ready
 OLDER := $(VENV)/transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers-4 lint
+.PHONY: help demo test test-all test-transformers-4 lint
 
 help:
 	@echo 'make demo   export three small models, verify them, transcribe and classify recordings'
-	@echo 'make test   run the tests'
+	@echo 'make test   run the tests, of the matrix a part that has every value of every axis'
+	@echo 'make test-all   run the tests, the whole matrix included'
 	@echo 'make lint   run the linters and the type checker'
 	@echo 'make test-transformers-4   compare with transformers 4.57 too'
 
@@ -37,6 +38,9 @@ demo: $(READY)
 	$(BIN)/w2vc run build/demo/keywords examples/digits/words/four.flac
 
 test: $(READY)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not full'
+
+test-all: $(READY)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 $(OLDER)/.ready: $(READY) tests/transformers-4.txt

@@ -134,6 +134,22 @@ def matrix() -> list[Cell]:
     ]
 
 
+def covering() -> list[Cell]:
+    """A few cells that have between them every architecture and option, and of each family every norm and head."""
+
+    def traits(cell: Cell) -> set[object]:
+        family = ARCHITECTURES[cell.architecture][0]
+        return {cell.architecture, cell.option, (family, cell.norm), (family, cell.head)}
+
+    left = set().union(*map(traits, matrix()))
+    chosen = []
+    while left:
+        best = max(matrix(), key=lambda cell: len(traits(cell) & left))  # the first of those that add the most
+        left -= traits(best)
+        chosen.append(best)
+    return chosen
+
+
 def model_class(architecture: str, head: str) -> type[PreTrainedModel]:
     """Hugging Face's class for a head."""
     return getattr(transformers, ARCHITECTURES[architecture][0].__name__.removesuffix("Config") + CLASSES[head])

@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import venv
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,8 @@ def test_a_bare_install_brings_numpy_only(tmp_path):
     )
     carried = "import w2vc_exporter.options as o; assert (o.DIGITS / 'model.safetensors').is_file()"
     assert python(carried, bare).returncode == 0
+
+
+@pytest.mark.parametrize("package", ["w2vc_model", "w2vc_exporter", "w2vc_runtime"])
+def test_type_checkers_read_our_annotations(package):
+    assert (files(package) / "py.typed").is_file()
