@@ -50,7 +50,7 @@ def finish(process: int) -> None:
 
 
 @contextlib.contextmanager
-def in_place(target: Path):
+def in_place(target: Path, force: bool):
     """How not to do it: write where the bundle will be."""
     target.mkdir()
     yield target
@@ -68,7 +68,7 @@ def main() -> None:
     pipeline.trace = lambda model: traced
     if options.in_place:
         bundle.staging = in_place
-        bundle.publish = lambda directory, target: None
+        bundle.publish = lambda directory, target, force: None
     begin = time.monotonic()
     finish(start(options.checkpoint, options.folder / "older"))
     took = time.monotonic() - begin
