@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import complaints
 from oracle import tiny
 
 from w2vc_exporter import bundle, cli
@@ -86,7 +87,7 @@ def refused(checkpoint: Path, target: Path, capsys) -> str:
     assert cli.main([str(checkpoint), "--head", "ctc", "--precision", "fp32,int8", "-o", str(target)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    (line,) = captured.err.splitlines()
+    (line,) = complaints(captured.err)
     return line
 
 

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .errors import OptionError, W2vcError
 
@@ -50,6 +50,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         complain(self.prog, f"{message} (see {self.prog} --help)")
         self.exit(WRONG_INPUT)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Where argparse prints help and version, and overlooks that it cannot."""
+        if message and file is sys.stdout:
+            say(message)
+        elif message:
+            tell(message, file)
 
 
 def own_version() -> str:
@@ -129,12 +136,7 @@ def guarded(program: str, command: Callable[[], int]) -> int:
     """Run a command and turn what it raises into a line and an exit code."""
     try:
         with _ended_by_signals():
-            try:
-                return command()
-            finally:
-                if sys.stdout is not None:
-                    with _written():
-                        sys.stdout.flush()  # --help is still to be written; at exit a full disk would be no line
+            return command()
     except W2vcError as error:
         complain(program, error)
         return WRONG_INPUT
