@@ -94,7 +94,8 @@ def test_progress_is_tensorrts_own_on_a_terminal(bundle):
     assert (piped.returncode, complaints(piped.stderr)) == (0, [])
 
 
-def test_ctrl_c_ends_the_worker_and_leaves_nothing(bundle):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_worker_and_leaves_nothing(number, bundle):
     before = content(bundle)
     controller, terminal = os.openpty()
     command = [sys.executable, "-c", HEARING, "compile", str(bundle), "--target", "sm89"]
@@ -103,11 +104,11 @@ def test_ctrl_c_ends_the_worker_and_leaves_nothing(bundle):
         assert b"Building engine" in until(controller, b"Building engine")
         (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert Path(f"/proc/{child}").exists()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stdout.read() == b""
     shown = until(controller, b"no such text")
     os.close(controller)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert not Path(f"/proc/{child}").exists()
     assert shown.endswith(b"failed\r\n")
     assert content(bundle) == before
