@@ -280,6 +280,7 @@ def test_progress_on_a_terminal(tmp_path):
         b"[2/5] tracing",
         b"[3/5] computing what PyTorch",
         b"[4/5] writing fp32",
+        b"[4/5] writing fp32 and comparing: graph 1, case 1 of ",
         b"[5/5] measuring and reporting",
     ):
         assert step in shown
