@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+# What the demo needs, and what else the tests do: each is installed once.
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 OLDER := $(VENV)/transformers-4
 
@@ -15,25 +18,33 @@ help:
 	@echo 'make lint   run the linters and the type checker'
 	@echo 'make test-transformers-4   compare with transformers 4.57 too'
 
-$(READY): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("w2vc needs Python 3.10 or newer, this is " + sys.version.split()[0]) \
 		if sys.version_info < (3, 10) else None'
 	@test -x $(BIN)/python || { echo 'creating $(VENV)'; $(PYTHON) -m venv $(VENV); }
-	@echo 'installing packages into $(VENV); this is done once'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo 'installing PyTorch, ONNX and ONNX Runtime into $(VENV), once: about 0.3 GB to fetch and 0.9 GB on disk'
+	@echo 'where pip takes PyTorch for CPUs, several GB where it takes PyTorch for CUDA, as from PyPI on Linux;'
+	@echo 'PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu makes it take the former'
+	@$(PIP) -e '.[export,cpu]'
 	@touch $@
 
-demo: $(READY)
+$(READY): $(RUNS)
+	@echo 'installing what the tests need into $(VENV), once: TensorRT-RTX, OpenVINO, transformers and linters,'
+	@echo 'about 0.4 GB more to fetch and 0.7 GB on disk'
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(RUNS)
 	@rm -rf build/demo && mkdir -p build/demo
-	$(BIN)/w2vc-export --head ctc --fp16 -o build/demo/digits-ctc-fp16
+	$(BIN)/w2vc-export --fp16 -o build/demo/digits-ctc-fp16
 	@echo
 	$(BIN)/w2vc run build/demo/digits-ctc-fp16 examples/digits/audio/*.flac
 	@echo
-	$(BIN)/w2vc-export digits-bert --head ctc --fp16 -o build/demo/digits-bert-ctc-fp16
+	$(BIN)/w2vc-export digits-bert --fp16 -o build/demo/digits-bert-ctc-fp16
 	@echo
 	$(BIN)/w2vc run build/demo/digits-bert-ctc-fp16 examples/digits/audio/*.flac
 	@echo
-	$(BIN)/w2vc-export --head sequence-classification -o build/demo/keywords
+	$(BIN)/w2vc-export keywords -o build/demo/keywords
 	@echo
 	$(BIN)/w2vc run build/demo/keywords examples/digits/words/four.flac
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -11,9 +12,18 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def refused(capsys, main, *arguments) -> str:
-    """The one line with which a command turns its input down."""
-    assert main([str(argument) for argument in arguments]) == 2
+    """The one line with which a command turns its input down, after what it says of the steps that it had done."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        code = exit.code
     captured = capsys.readouterr()
+    assert code == 2
     assert captured.out == ""
-    (line,) = captured.err.splitlines()
+    (line,) = complaints(captured.err)
     return line
+
+
+def complaints(shown: str) -> list[str]:
+    """The lines of standard error that are no progress."""
+    return [line for line in shown.splitlines() if not re.match(r"\[\d+/\d+\] ", line)]

@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker; more woul
 # What torch remembers while it traces pays off over many layers; over the one or two of a test it costs a fifth.
 os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
+import csv
 import gc
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +26,8 @@ from w2vc_runtime import W2vcError
 pytest.register_assert_rewrite("parity", "plans")  # their assertions say what differs, as tests' own do
 ROOT = Path(__file__).parents[1]
 DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
+with (DEMO_AUDIO / "metadata.csv").open(newline="") as rows:
+    TRANSCRIPTS = {row["file_name"]: row["transcription"] for row in csv.DictReader(rows)}
 DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data"))
 
 

@@ -1,10 +1,12 @@
 """Run the export command again and again and kill it at random moments; used by test_crash.py.
 
-    python tests/kills.py CHECKPOINT FOLDER KILLS [--in-place]
+    python tests/kills.py CHECKPOINT FOLDER KILLS [--in-place | --force]
 
 Each run is a fork of this process, which has imported and traced once: both take seconds and write nothing. A first run
 is left to finish as FOLDER/older and gives the time within which the others are killed, evenly spread; what one of them
 published is moved to FOLDER/published-N. A last one is left to finish as FOLDER/bundle. Prints the outcomes as JSON.
+With --force, FOLDER/bundle is there from the start, each run would replace it, and what is there after a kill is copied
+to FOLDER/published-N.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -29,7 +32,7 @@ from w2vc_exporter.cli import main as command
 from w2vc_exporter.graph.trace import trace
 
 
-def start(checkpoint: Path, target: Path) -> int:
+def start(checkpoint: Path, target: Path, *more: str) -> int:
     """Begin an export in a fork; return its process id."""
     process = os.fork()
     if process == 0:
@@ -38,7 +41,7 @@ def start(checkpoint: Path, target: Path) -> int:
             os.dup2(silence, 1)
             os.dup2(silence, 2)
             options = ["--head", "ctc", "--precision", "fp32,fp16,int8"]
-            os._exit(command([str(checkpoint), *options, "-o", str(target)]))
+            os._exit(command([str(checkpoint), *options, "-o", str(target), *more]))
         finally:
             os._exit(3)
     return process
@@ -50,7 +53,7 @@ def finish(process: int) -> None:
 
 
 @contextlib.contextmanager
-def in_place(target: Path):
+def in_place(target: Path, force: bool):
     """How not to do it: write where the bundle will be."""
     target.mkdir()
     yield target
@@ -62,30 +65,36 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("kills", type=int)
     parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--force", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     traced = trace(w2vc_model.load(options.checkpoint, "ctc"))
     pipeline.trace = lambda model: traced
     if options.in_place:
         bundle.staging = in_place
-        bundle.publish = lambda directory, target: None
+        bundle.publish = lambda directory, target, force: None
     begin = time.monotonic()
     finish(start(options.checkpoint, options.folder / "older"))
     took = time.monotonic() - begin
     target = options.folder / "bundle"
     generator = random.Random(0)
+    more = ["--force"] if options.force else []
+    if options.force:
+        shutil.copytree(options.folder / "older", target)
     outcomes = []
     for number in range(options.kills):
-        process = start(options.checkpoint, target)
+        process = start(options.checkpoint, target, *more)
         time.sleep(took * (number + generator.random()) / options.kills)
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
         published = target.exists()
-        if published:
+        if published and options.force:
+            shutil.copytree(target, options.folder / f"published-{number}")
+        elif published:
             target.rename(options.folder / f"published-{number}")
         left = [path.name for path in options.folder.glob(".*")]
         outcomes.append({"killed": os.WIFSIGNALED(status), "published": published, "left": left})
-    finish(start(options.checkpoint, target))
+    finish(start(options.checkpoint, target, *more))
     print(json.dumps(outcomes))
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import complaints
 from oracle import tiny
 
 from w2vc_exporter import bundle, cli
@@ -51,6 +52,16 @@ def test_a_kill_at_any_moment_leaves_a_whole_bundle_or_none(checkpoint, tmp_path
     assert all(is_whole(tmp_path / name) for name in visible)
 
 
+def test_a_kill_of_an_export_that_replaces_leaves_a_whole_bundle(checkpoint, tmp_path):
+    outcomes = kill(checkpoint, tmp_path, 12, "--force")
+    assert all(outcome["published"] for outcome in outcomes)  # at no moment is nothing there
+    assert any(outcome["left"] for outcome in outcomes)
+    assert max(len(outcome["left"]) for outcome in outcomes) == 1
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"older", "bundle", *(f"published-{number}" for number in range(12))}
+    assert all(is_whole(tmp_path / name) for name in names)
+
+
 def test_an_export_that_writes_in_place_is_caught(checkpoint, tmp_path):
     outcomes = kill(checkpoint, tmp_path, 6, "--in-place")
     published = [tmp_path / f"published-{n}" for n, outcome in enumerate(outcomes) if outcome["published"]]
@@ -86,7 +97,7 @@ def refused(checkpoint: Path, target: Path, capsys) -> str:
     assert cli.main([str(checkpoint), "--head", "ctc", "--precision", "fp32,int8", "-o", str(target)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    (line,) = captured.err.splitlines()
+    (line,) = complaints(captured.err)
     return line
 
 

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import DEMO_AUDIO, ROOT, TRANSCRIPTS
 
+from w2vc_exporter.corpus import read_corpus
 from w2vc_runtime.manifest import Manifest
 
 README = (ROOT / "README.md").read_text()
@@ -50,6 +51,24 @@ def test_shell_commands_run(folder):
         else:
             execute(["bash", "-c", command], folder)
     assert sorted(path.suffix for path in (folder / "subtitles").iterdir()) == [".srt"] * 3
+
+
+def test_the_demo_installs_what_it_needs_and_says_how_much(tmp_path):
+    """In a fresh clone, where the tests then add the rest."""
+
+    def installed(target: str) -> list[str]:
+        shown = execute(["make", "-C", str(ROOT), "-n", target, f"VENV={tmp_path / 'venv'}"], tmp_path)
+        lines = [line for line in shown.splitlines() if "pip install" in line or "GB" in line]
+        return [line.split()[-1].strip("'") if "pip install" in line else "size" for line in lines]
+
+    assert installed("demo") == ["size", "size", ".[export,cpu]"]
+    assert installed("test") == ["size", "size", ".[export,cpu]", "size", ".[dev]"]
+
+
+def test_the_demo_recordings_have_transcripts_that_an_export_reads():
+    corpus = read_corpus(DEMO_AUDIO, 16000, 400)
+    assert {clip.name: clip.text for clip in corpus.clips} == TRANSCRIPTS
+    assert len(TRANSCRIPTS) == 3
 
 
 def test_python_blocks_run(folder):

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from commands import content, refused
-from conftest import DEMO_AUDIO
+from conftest import DEMO_AUDIO, TRANSCRIPTS
 from onnx import TensorProto, helper
 
 from w2vc_exporter import cli as export_cli
@@ -73,7 +73,7 @@ def test_one_command_exports_and_compiles(compiled, capsys):
 
 def test_a_compiled_bundle_still_runs_and_keeps_its_certificate(compiled):
     path = compiled[0]
-    name, text = next(iter(json.loads((DEMO_AUDIO / "transcripts.json").read_text()).items()))
+    name, text = next(iter(TRANSCRIPTS.items()))
     assert load(path, "cpu")(DEMO_AUDIO / name).text == text
     manifest = Manifest.read(path)
     check_report(path, manifest)

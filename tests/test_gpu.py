@@ -5,7 +5,6 @@ python -m pytest -m gpu tests/test_gpu.py
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DEMO_AUDIO
+from conftest import DEMO_AUDIO, TRANSCRIPTS
 from oracle import Cell, clips, difference, tiny
 
 from w2vc_exporter import ExportOptions, export
@@ -99,7 +98,7 @@ def test_a_plan_that_was_compiled_here_hears_the_digits(bundle, backend, precisi
     pytest.importorskip("soundfile")
     model = load(bundle, backend, precision)
     assert model.provider == backend
-    for name, text in json.loads((DEMO_AUDIO / "transcripts.json").read_text()).items():
+    for name, text in TRANSCRIPTS.items():
         assert model(DEMO_AUDIO / name).text == text
 
 

@@ -77,7 +77,7 @@ def test_exported_with_its_alphabet(checkpoint, tmp_path):
 
 
 def test_the_bundle_is_named_after_the_language(checkpoint):
-    assert ExportOptions(checkpoint, precision="fp16", target_lang="fra").target == Path("mms-fra-ctc-fp16")
+    assert ExportOptions(checkpoint, "ctc", precision="fp16", target_lang="fra").target == Path("mms-fra-ctc-fp16")
 
 
 def test_vocabulary_of_the_chosen_language(checkpoint, tmp_path):

@@ -6,7 +6,6 @@ The same version of espeak-ng makes the same files.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -58,7 +57,8 @@ def main() -> int:
     words = folder.with_name("words")
     words.mkdir(exist_ok=True)
     soundfile.write(words / f"{WORD}.flac", record(WORD), SAMPLE_RATE, subtype="PCM_16")
-    (folder / "transcripts.json").write_text(json.dumps(transcripts, indent=2) + "\n")
+    rows = "".join(f"{name},{text}\n" for name, text in transcripts.items())
+    (folder / "metadata.csv").write_text(f"file_name,transcription\n{rows}")
     return 0
 
 

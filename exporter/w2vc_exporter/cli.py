@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded
+from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded, say
 from w2vc_runtime.engines import add_engine_arguments
 
 from .api import export
@@ -35,7 +35,7 @@ def run(options: ExportOptions) -> int:
     except RejectedError as error:
         complain(PROGRAM, error)
         return REJECTED
-    print(summary(result))
+    say(f"{summary(result, chosen=options.head is None)}\n")
     return DONE
 
 
@@ -51,7 +51,10 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         type=Path,
         help="Hugging Face directory or hub id; without it, a small one that the package carries",
     )
-    parser.add_argument("--head", required=True, choices=HEADS, metavar="HEAD", help=", ".join(HEADS))
+    parser.add_argument(
+        "--head", choices=HEADS, metavar="HEAD",
+        help=f"{', '.join(HEADS)}; by default the one that config.json names in architectures",
+    )  # fmt: skip
     parser.add_version()
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
@@ -94,6 +97,9 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: named after the checkpoint, head and precision"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace an earlier bundle there, once the new one is proven; nothing else"
+    )
     values = vars(parser.parse_args(argv))
     return ExportOptions(**{**values, "profiles": tuple(values["profiles"])})
 
@@ -107,13 +113,14 @@ def _layers(text: str) -> tuple[int, ...] | str:
         raise argparse.ArgumentTypeError(f"{text!r} is not {ALL!r} and not numbers of layers such as 0,6,12") from error
 
 
-def summary(result: ExportResult) -> str:
-    """The table that ends an export."""
+def summary(result: ExportResult, chosen: bool = False) -> str:
+    """The table that ends an export. chosen: whether the head is the checkpoint's, for want of another."""
     manifest = result.manifest
     measured = result.report["measured"]
     rows = [
         ("bundle", str(result.bundle)),
         ("model", f"{manifest.family}, {manifest.position} positions, head {manifest.head}"),
+        *([("head", f"{manifest.head}, which config.json names; --head takes another")] if chosen else []),
         ("checkpoint", f"{result.checkpoint_bytes / 1e6:.1f} MB"),
         ("padding", manifest.padding),
         ("outputs", ", ".join(f"{output.name} [{', '.join(map(str, output.shape))}]" for output in manifest.outputs)),

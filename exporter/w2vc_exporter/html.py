@@ -47,7 +47,7 @@ def _cards(report: Report) -> str:
             rows["same choices"] = f"{each['same_percent']} %"
         rows["size"] = _megabytes(each["megabytes"])
         for row in report["measured"]["precisions"][precision]["lengths"][-1:]:
-            rows[f"{row['seconds']:g} s take"] = _milliseconds(row["milliseconds"])
+            rows[f"time for {row['seconds']:g} s"] = _milliseconds(row["milliseconds"])
         cards.append(
             f'<div class="card {precision}"><header><span>{precision}</span>{_state(each["passed"])}</header>'
             f'<div class="big">{difference(each["difference"])}</div><small>worst difference</small>{_list(rows)}</div>'

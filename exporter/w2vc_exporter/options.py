@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from w2vc_runtime.engines import EngineOptions, check_graph
 
@@ -28,6 +31,16 @@ HEADS = {
     "audio-frame-classification": "frame-classification",
     "audio-xvector": "xvector",
 }
+# How the names of Hugging Face's classes end, and which head that is.
+CLASSES = {
+    "Model": "base",
+    "ForCTC": "ctc",
+    "ForSequenceClassification": "sequence-classification",
+    "ForAudioFrameClassification": "frame-classification",
+    "ForXVector": "xvector",
+    "ForPreTraining": "pretraining",
+}
+CLASS = re.compile(f"Wav2Vec2(?:Conformer|Bert)?({'|'.join(CLASSES)})")
 ALL = "all"
 # The small checkpoints that the package carries; one of them is taken where none is named.
 CARRIED = Path(__file__).parent / "checkpoints"
@@ -42,7 +55,8 @@ class ExportOptions:
     checkpoint: a Hugging Face directory, the id of one on the hub, or one of the small ones that the package carries:
     ``digits``, ``digits-bert``, ``keywords``. None takes ``keywords`` for sequence classification, else ``digits``.
     head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
-    ecosystem's name of its task, such as ``automatic-speech-recognition``.
+    ecosystem's name of its task, such as ``automatic-speech-recognition``. None takes the one that ``architectures`` in
+    the checkpoint's ``config.json`` names; without a checkpoint that is ``ctc``.
     precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation, softmax and masking in fp32; ``int8``, products with
     constant weights in 8 bits. Several, as ``fp32,fp16``, go into one bundle; the first is
     what a runtime takes by default.
@@ -61,10 +75,12 @@ class ExportOptions:
     tensorrt: compile each graph to a TensorRT engine too, which needs no GPU. targets, profiles, ep_context: what for;
     those of `EngineOptions`.
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
+    force: put the bundle in the place of an earlier one, or of an empty directory. A directory that holds anything else
+    is never replaced.
     """
 
     checkpoint: str | Path | None = None
-    head: str = "ctc"
+    head: str | None = None
     precision: str = "fp32"
     provider: str | None = None
     budget: str | None = None
@@ -72,6 +88,7 @@ class ExportOptions:
     calibrate: str | Path | None = None
     padding: Padding = "padding-invariant"
     output: str | Path | None = None
+    force: bool = False
     target_lang: str | None = None
     hidden_states: tuple[int, ...] | Literal["all"] = ()
     tensorrt: bool = False
@@ -81,7 +98,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("head", self.head, HEADS),
+            ("head", self.head, (None, *HEADS)),
             ("padding", self.padding, PADDINGS),
             ("provider", self.provider, PROFILES),
         ):
@@ -96,11 +113,10 @@ class ExportOptions:
             raise ExportError(f"a precision is named twice in {self.precision!r}")
         if self.calibrate is not None and "int8" not in self.precisions:
             raise ExportError(f"recordings to calibrate on are for precision int8, and {self.precision} is asked for")
-        if self.hidden_states and self.task != "base":
+        if self.head is not None and self.hidden_states and self.task != "base":
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
-        if self.target_lang is not None and self.task != "ctc":
+        if self.head is not None and self.target_lang is not None and self.task != "ctc":
             raise ExportError(f"a target language belongs to head 'ctc', not to {self.task!r}")
-
         if (self.targets or self.profiles or self.ep_context) and not self.tensorrt:
             asked = "--ep-context is" if self.ep_context else "targets and profiles are"
             raise ExportError(f"{asked} for engines, and none is asked for; add --tensorrt")
@@ -117,7 +133,7 @@ class ExportOptions:
     def source(self) -> Path:
         """The checkpoint: a directory or a hub id."""
         if self.checkpoint is None:
-            return DEFAULTS.get(self.task, DIGITS)
+            return DIGITS if self.head is None else DEFAULTS.get(self.task, DIGITS)
         named = Path(self.checkpoint)
         carried = CARRIED / named.name
         return carried if str(named) == named.name and not named.exists() and carried.is_dir() else named
@@ -129,8 +145,27 @@ class ExportOptions:
 
     @property
     def task(self) -> str:
-        """The head by its own name."""
+        """The head by its own name; raise `ExportError` where only the checkpoint names it: see `with_head`."""
+        if self.head is None:
+            raise ExportError(f"no head is named; known: {', '.join(HEADS)}")
         return HEADS[self.head]
+
+    def with_head(self, architectures: Sequence[Any] | None) -> ExportOptions:
+        """These options with a head: where none was asked for, the one that a checkpoint's ``architectures`` name.
+
+        Raises `ExportError` where they name none, or several.
+        """
+        if self.head is not None:
+            return self
+        names = architectures if isinstance(architectures, (list, tuple)) else ()
+        found = {CLASSES[match[1]] for match in map(CLASS.fullmatch, map(str, names)) if match}
+        if len(found) != 1:
+            named = ", ".join(map(str, names)) or "none"
+            raise ExportError(
+                f"{self.source}: the architectures in config.json do not name one head ({named}); "
+                f"say --head, one of {', '.join(CLASSES.values())}"
+            )
+        return dataclasses.replace(self, head=found.pop())
 
     def hidden_states_of(self, layers: int) -> tuple[int, ...]:
         """The hidden states to give, of a model with that many layers."""

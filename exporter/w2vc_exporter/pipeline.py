@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -25,9 +27,9 @@ from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.onnx_runtime import import_onnxruntime
-from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
-from w2vc_runtime.progress import Progress
-from w2vc_runtime.session import Tensors
+from w2vc_runtime.parity import BUDGETS, Budget, Decode, Reference, Verdict, verify
+from w2vc_runtime.progress import Progress, Report
+from w2vc_runtime.session import Session, Tensors
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus
@@ -37,7 +39,7 @@ from .graph.save import drop_weights, write
 from .graph.trace import OPSET, trace
 from .hub import find_checkpoint
 from .options import ExportOptions
-from .precision import Fitting
+from .precision import Fitting, Judge
 from .profiles import PROFILES
 from .recipes import COPIED, read_features
 from .tokenizers import read_ctc
@@ -79,8 +81,10 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
     if engines:
         engines.check()
-    source, target = find_checkpoint(options.source, options.target_lang), options.target
-    with bundle.staging(target) as directory:
+    source = find_checkpoint(options.source, options.target_lang)
+    options = options.with_head(w2vc_model.read_config(source).architectures)
+    target = options.target
+    with bundle.staging(target, options.force) as directory:
         with progress.step(f"reading {options.source.name}"):
             states = options.hidden_states_of(w2vc_model.read_config(source).num_hidden_layers)
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
@@ -102,9 +106,10 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         graphs, verdicts, drifts = [], {}, {}
         layers = Layers(scratch / "master.onnx", cases, scratch)
         for precision, budget in budgets.items():
-            with progress.step(f"writing {precision} and comparing"):
+            with progress.step(f"writing {precision} and comparing") as doing:
+                told = _told(judge, doing)
                 fitting = Fitting(
-                    scratch / "master.onnx", precision, budget, profile, cases, calibration, judge, directory, scratch
+                    scratch / "master.onnx", precision, budget, profile, cases, calibration, told, directory, scratch
                 )
                 fitted = fitting.fit()
                 if precision != "fp32":
@@ -142,7 +147,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         if engines:
             manifest = dataclasses.replace(manifest, engines=_compile(directory, manifest, engines, progress))
         (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        bundle.publish(directory, target)
+        bundle.publish(directory, target, options.force)
     size = sum(path.stat().st_size for path in files[1:])
     return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
 
@@ -208,6 +213,25 @@ def _decode(rules: Ctc | None) -> Decode | None:
         return None
     decoder = GreedyDecoder(rules)
     return lambda logits: decoder.text(decoder.characters(logits))
+
+
+def _told(judge: Judge, report: Report) -> Judge:
+    """The judge, who reports how far it is."""
+    graphs = itertools.count(1)
+
+    def told(session: Session, cases: Sequence[Reference], budget: Budget) -> Verdict:
+        graph, case = next(graphs), itertools.count(1)
+
+        class Told:
+            provider = session.provider
+
+            def run(self, inputs: Tensors) -> Tensors:
+                report(f"graph {graph}, case {next(case)} of {len(cases)}")
+                return session.run(inputs)
+
+        return judge(Told(), cases, budget)
+
+    return told
 
 
 def _compile(directory: Path, manifest: Manifest, options: EngineOptions, progress: Progress) -> tuple[Engine, ...]:

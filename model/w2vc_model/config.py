@@ -36,6 +36,7 @@ class SpeechConfig:
     sizes: ClassVar[tuple[tuple[str, ...], ...]] = (("tdnn_dim", "tdnn_kernel", "tdnn_dilation"),)
     activations: ClassVar[tuple[str, ...]] = ("hidden_act",)
 
+    architectures: tuple[str, ...] | None = None
     vocab_size: int | None = None
     hidden_size: int = 768
     num_hidden_layers: int = 12

@@ -11,12 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
+from .command import (
+    DONE,
+    JSON,
+    REFUSED,
+    REJECTED,
+    WRONG_INPUT,
+    ClosedError,
+    Parser,
+    bug,
+    complain,
+    guarded,
+    reason,
+    say,
+)
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Graph, Manifest, Tensor
-from .model import load
+from .model import Model, load
 from .progress import Progress
 from .results import Result
 from .session import NAMES, survey
@@ -41,12 +54,16 @@ class RunOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = _parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: arguments.command(arguments))
+
+    def command() -> int:
+        arguments = _parser().parse_args(argv)
+        return arguments.command(arguments)
+
+    return guarded(PROGRAM, command)
 
 
 def run(options: RunOptions) -> int:
-    """Answer for files on standard output or into a directory; a bad file fails alone."""
+    """Answer for files on standard output or into a directory; a bad file fails alone, whatever its error."""
     targets = _targets(options)
     model = load(options.bundle, options.provider, options.precision)
     if options.format in SUBTITLES and model.manifest.head != "ctc":
@@ -54,31 +71,57 @@ def run(options: RunOptions) -> int:
         raise OptionError(
             f"--format {options.format} is for transcripts; head {model.manifest.head!r} has formats {formats}"
         )
-    failed, first = False, True
+    if options.output is not None:
+        _make(options.output)
+    code, first = DONE, True
     for group in _groups(options.audio, options.batch_size):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            answers = model.try_batch(group, options.batch_size)
+            answers = _answers(model, group, options.batch_size)
         for warning in caught:
             complain(PROGRAM, warning.message)
         for path, answer in zip(group, answers):
-            if isinstance(answer, W2vcError):
-                complain(PROGRAM, answer)
-                failed = True
-            elif options.output is None:
-                sys.stdout.write(_labelled(options, path, answer, first))
-                sys.stdout.flush()
-                first = False
-            else:
-                _write(targets[path], FORMATS[options.format](answer))
-    return WRONG_INPUT if failed else DONE
+            try:
+                if isinstance(answer, Exception):
+                    raise answer
+                if options.output is not None:
+                    _write(targets[path], FORMATS[options.format](answer))
+                else:
+                    say(_labelled(options, path, answer, first), JSON if options.format == "json" else REFUSED)
+                    first = False
+            except (BrokenPipeError, ClosedError):
+                raise
+            except Exception as error:
+                code = max(code, _failed(path, error))
+    return code
+
+
+def _answers(model: Model, group: Sequence[str], batch_size: int) -> list[Result | Exception]:
+    """What each file of a group comes to; what ends the group as a whole is laid to the file that it belongs to."""
+    try:
+        return list(model.try_batch(group, batch_size))
+    except Exception as error:
+        if len(group) == 1:
+            return [error]
+        return [answer for path in group for answer in _answers(model, [path], 1)]
+
+
+def _failed(path: str, error: Exception) -> int:
+    """Say why a file has no answer; return the exit code."""
+    if not isinstance(error, (W2vcError, OSError, MemoryError)):
+        complain(PROGRAM, f"{path} has no answer")
+        return bug(PROGRAM, error)
+    line = str(error) if isinstance(error, W2vcError) else reason(error)
+    named = line.startswith((f"{path} ", f"{path}:"))
+    complain(PROGRAM, line if named else f"{path}: {line}")
+    return WRONG_INPUT
 
 
 def info(bundle: Path, as_json: bool) -> int:
     """Print what is in a bundle."""
     manifest = Manifest.read(bundle)
     if as_json:
-        print(manifest.to_json(), end="")
+        say(manifest.to_json(), JSON)
         return DONE
     files = [manifest.files, *(engine.files for engine in manifest.engines)]
     sizes = [entry.size for each in files for entry in each.values()]
@@ -108,15 +151,15 @@ def info(bundle: Path, as_json: bool) -> int:
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
     rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
-    for name, value in rows.items():
-        print(f"{name:<{width}}{value}")
+    say("".join(f"{name:<{width}}{value}\n" for name, value in rows.items()))
     return DONE
 
 
 def verify(bundle: Path, provider: str, precision: str | None) -> int:
     """Compare a bundle with what PyTorch computed, and print the outcome beside its certificate."""
-    outcomes = verify_bundle(bundle, provider, precision)
-    print(table(outcomes))
+    with Progress(1).step(f"verifying {bundle.resolve().name}"):
+        outcomes = verify_bundle(bundle, provider, precision)
+    say(f"{table(outcomes)}\n")
     failed = False
     for outcome in outcomes:
         for problem in outcome.problems:
@@ -134,10 +177,12 @@ def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) 
     """Compile a graph of a bundle into it, and say what came of it."""
     with Progress(1).step(f"compiling {bundle.resolve().name}") as report:
         compiled = compile_bundle(bundle, options, precision, report)
-    print(f"{bundle / compiled.engine.file}: {compiled.engine.summary}")
+    lines = [f"{bundle / compiled.engine.file}: {compiled.engine.summary}"]
     if compiled.activation_bytes is not None:
-        print(f"needs {compiled.activation_bytes / 1e6:.0f} MB of the GPU beside its weights, by TensorRT's account")
-    print(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
+        needed = compiled.activation_bytes / 1e6
+        lines.append(f"needs {needed:.0f} MB of the GPU beside its weights, by TensorRT's account")
+    lines.append(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
+    say("".join(f"{line}\n" for line in lines))
     return DONE
 
 
@@ -243,11 +288,28 @@ def _labelled(options: RunOptions, path: str, answer: Result, first: bool) -> st
     return "".join(f"{path}: {line}\n" for line in shown.removesuffix("\n").split("\n"))
 
 
+def _make(folder: Path) -> None:
+    """Make the directory of -o, before anything that takes time; raise `OptionError` where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise OptionError(f"cannot write in {folder}: {error.strerror}") from error
+    if not writable:
+        raise OptionError(f"cannot write in {folder}: Permission denied")
+
+
 def _write(target: Path, content: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(target)
+    partial = target.with_name(f".{os.getpid()}.w2vc")
+    try:
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise OptionError(f"cannot write {target}: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise OptionError(f"cannot write {target}: UTF-8 has no {content[error.start]!a}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of the gate; ``problems`` is empty where the graph may be published. audio: None for noise alone."""
+    """Outcome of the gate; ``problems`` is empty where the graph may be published. audio: None without recordings."""
 
     budget: Budget
     rows: tuple[Row, ...]
@@ -134,7 +134,7 @@ class Verdict:
     def material(self) -> str:
         """What the graph was judged on."""
         if self.audio is None:
-            return f"{NOISE}, alone"
+            return f"{NOISE}, and no recordings"
         return f"{NOISE}, and {self.audio.clips} recordings in {self.audio.directory}"
 
     @property
@@ -142,7 +142,7 @@ class Verdict:
         """One line."""
         chosen = "" if self.same is None else f", {self.same:.2%} of the choices the same"
         recorded = sum(row.recorded for row in self.rows)
-        recordings = f", {recorded} of recordings in {self.audio.directory}" if self.audio else " alone"
+        recordings = f", {recorded} of recordings in {self.audio.directory}" if self.audio else " and no recordings"
         rates = ""
         if self.heard:
             rates = (
