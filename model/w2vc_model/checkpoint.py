@@ -57,8 +57,8 @@ def load(
         raise HeadError(f"{directory} has no weights for head {head!r}; it has: {', '.join(present)}")
     _check_layers(config, tensors, directory)
     kind = HEADS[head]
-    scores = tensors["classifier.bias"].numel() if "classifier.bias" in tensors else len(config.labels)
-    if kind.labelled and scores != len(config.labels):
+    scores = tensors["classifier.bias"].numel() if "classifier.bias" in tensors else 0
+    if kind.labelled and scores and scores != len(config.labels):
         raise ConfigError(
             f"{directory / 'config.json'}: id2label names {len(config.labels)} labels, and the classifier gives "
             f"{scores} scores; give id2label the names of 0 to {scores - 1}"

@@ -41,7 +41,7 @@ def listed(names: Sequence[str]) -> str:
 
 def name_of(text: str) -> str:
     """A name out of a file as a message can have it: as it is, or quoted where it is long or would not show."""
-    return text if text.isprintable() and len(text) <= LONGEST_TEXT else shown(text)
+    return text if text and text.isprintable() and len(text) <= LONGEST_TEXT else shown(text)
 
 
 def shown(value: object) -> str:

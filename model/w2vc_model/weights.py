@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickletools
 import struct
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Iterable
@@ -30,9 +31,9 @@ TYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bf
 TORCH_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 # As much of a pickle as is looked through for the names in it.
 LOOKED_THROUGH = 4 << 20
-CONVERT = (
-    "convert it with convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py from the repository of transformers, "
-    "and give the directory that this writes"
+FAIRSEQ = (
+    "is a fairseq checkpoint; convert it with convert_wav2vec2_original_pytorch_checkpoint_to_pytorch.py "
+    "from the repository of transformers, and give the directory that this writes"
 )
 
 
@@ -67,53 +68,66 @@ def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what torch has to say is for whoever wrote the file
                 values = _read(path)
+            _check(values)
+        except CheckpointError as error:
+            raise _refused(path, str(error)) from error
         except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, struct.error) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"{path} is damaged or truncated ({name_of(reason)}); fetch it again") from error
+            raise _refused(path, f"is damaged or truncated ({name_of(reason)}); fetch it again") from error
         except Exception as error:  # pickle raises whatever a broken stream makes it raise
-            if is_fairseq(path):
-                raise CheckpointError(f"{path} is a fairseq checkpoint; {CONVERT}") from error
-            raise CheckpointError(f"{path} cannot be read as weights ({type(error).__name__})") from error
-        _check(values, path)
+            raise _refused(path, f"cannot be read as weights ({type(error).__name__})") from error
         tensors.update(values)
     return tensors
+
+
+def _refused(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path} {FAIRSEQ if is_fairseq(path) else reason}")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
-    # Files from before torch 1.6 are no zip archives and cannot be mapped.
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    # Files from before torch 1.6 are no zip archives and cannot be mapped. What is older still is a tar archive, which
+    # torch would unpack.
+    zipped = zipfile.is_zipfile(path)
+    if not zipped and (TORCH_MAGIC not in _start(path, 32) or tarfile.is_tarfile(path)):
+        raise CheckpointError("is not a file of weights that torch wrote whole; fetch it again")
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
 
 
-def _check(values: object, path: Path) -> None:
+def _start(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _check(values: object) -> None:
     """Raise `CheckpointError` unless these are tensors by name, dense, in memory and of a type that is read."""
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} holds a {type(values).__name__}; expected tensors by name")
+        raise CheckpointError(f"must hold tensors by name, and holds a value of type {type(values).__name__}")
     others = []
     for name, tensor in values.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            what = f"{name_of(name)} is a" if isinstance(name, str) else "there is a name that is a"
-            kind = type(tensor if isinstance(name, str) else name).__name__
-            raise CheckpointError(f"{path} must hold tensors by name, and {what} {kind}")
+        if not isinstance(name, str):
+            raise CheckpointError(f"must hold tensors by name, and has a name of type {type(name).__name__}")
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(f"must hold tensors by name, and {name_of(name)} is of type {type(tensor).__name__}")
         if tensor.layout != torch.strided or tensor.device.type != "cpu":
-            raise CheckpointError(f"{path}: {name_of(name)} has no values that can be read; expected a dense tensor")
+            raise CheckpointError(f"has no values of {name_of(name)} that can be read; expected a dense tensor")
         # A pickle may give one value as a tensor of any size.
         if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise CheckpointError(f"{path}: {name_of(name)} {list(tensor.shape)} is larger than what the file holds")
+            raise CheckpointError(f"holds less than {name_of(name)} {list(tensor.shape)}; expected all of its values")
         if tensor.dtype not in TYPES and not name.endswith(COUNTERS):
             others.append(f"{name} {str(tensor.dtype).removeprefix('torch.')}")
     if others:
         raise CheckpointError(
-            f"{path} holds weights of a type that is not read: {listed(others)}; "
-            f"supported: {', '.join(TYPES.values())}; give the checkpoint as it was before it was quantised"
+            f"holds weights of a type that is not read: {listed(others)}; supported: {', '.join(TYPES.values())}; "
+            "give the checkpoint as it was before it was quantised"
         )
 
 
 def what_is(path: Path) -> str:
     """What a file is that stands in for a checkpoint's directory, and what to give; nothing in it is executed."""
     if is_fairseq(path):
-        return f"is a fairseq checkpoint; {CONVERT}"
+        return FAIRSEQ
     if path.suffix == ".safetensors" or _pickled(path) is not None:
         if (path.parent / "config.json").is_file():
             return f"holds weights alone; give the directory that it is in, {path.parent}"
@@ -149,6 +163,5 @@ def _pickle_of(path: Path) -> io.BytesIO | None:
                     with archive.open(name) as file:
                         return io.BytesIO(file.read(LOOKED_THROUGH))
         return None
-    with path.open("rb") as file:
-        data = file.read(LOOKED_THROUGH)
+    data = _start(path, LOOKED_THROUGH)
     return io.BytesIO(data) if TORCH_MAGIC in data[:32] else None
