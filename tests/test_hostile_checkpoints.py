@@ -1,4 +1,4 @@
-"""Checkpoints of a damaged disk or somebody hostile: read, or one line; nothing else said, and nothing outside opened."""
+"""Checkpoints of a damaged disk or somebody hostile are read, or one line; nothing else is said or opened."""
 
 from __future__ import annotations
 
