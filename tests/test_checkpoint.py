@@ -178,7 +178,9 @@ def test_documents_have_limits(checkpoint, text, message):
 
 def test_documents_as_hugging_face_writes_them_are_within_the_limits(tmp_path):
     path = tmp_path / "tokenizer_config.json"
-    path.write_text(json.dumps({"model_max_length": 10**30, "deep": json.loads("[" * 30 + "]" * 30), "text": "é\u2028"}))
+    path.write_text(
+        json.dumps({"model_max_length": 10**30, "deep": json.loads("[" * 30 + "]" * 30), "text": "é\u2028"})
+    )
     assert read_object(path)["model_max_length"] == 10**30
 
 
