@@ -12,7 +12,8 @@ from oracle import CLASSES, TINY, answer, build, clips, difference, fronts, padd
 from safetensors.torch import load_file, save_file
 
 import w2vc_model
-from w2vc_model import CheckpointError, ConfigError, HeadError
+from w2vc_model import CheckpointError, ConfigError, HeadError, ModelError
+from w2vc_model.documents import read_object
 
 
 @pytest.fixture
@@ -147,6 +148,63 @@ def test_missing_pieces(tmp_path, checkpoint):
     (checkpoint / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}')
     with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
         w2vc_model.load(checkpoint, "ctc")
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'{{"vocab_size": {DEEP}}}', "is not valid JSON: more than 32 objects and lists are in one another"),
+        (
+            '{"vocab_size": ' + "[" * 33 + "]" * 33 + "}",
+            "is not valid JSON: more than 32 objects and lists are in one another",
+        ),
+        (f'{{"vocab_size": {"9" * 5000}}}', "is not valid JSON: an integer has 5000 digits, more than 100"),
+        ('{"model_type": "\\ud800"}', "is not valid JSON: .* surrogates not allowed"),
+        ('{"a": "' + "x" * (16 << 20) + '"}', "is larger than 16 MiB"),
+        ("[1]", "must hold a JSON object"),
+        ('{"model_type": ["wav2vec2"]}', r"model_type \['wav2vec2'\] is not supported"),
+    ],
+    ids=["deep", "33 deep", "digits", "half a character", "large", "list", "unhashable"],
+)
+def test_documents_have_limits(checkpoint, text, message):
+    (checkpoint / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=rf"config\.json:? {message}") as caught:
+        w2vc_model.load(checkpoint, "ctc")
+    assert len(str(caught.value)) < 500
+
+
+def test_documents_as_hugging_face_writes_them_are_within_the_limits(tmp_path):
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(
+        json.dumps({"model_max_length": 10**30, "deep": json.loads("[" * 30 + "]" * 30), "text": "é\u2028"})
+    )
+    assert read_object(path)["model_max_length"] == 10**30
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers 1000000 is not supported; supported: up to 1000"),
+        ({"num_hidden_layers": 900}, "num_hidden_layers 900, and the weights have 2 layers"),
+        ({"hidden_size": 10**9}, "hidden_size 1000000000 is not supported; supported: up to 1000000"),
+        ({"vocab_size": 10**9}, "vocab_size 1000000000 is not supported"),
+        ({"num_adapter_layers": 10**4}, "num_adapter_layers 10000 is not supported; supported: up to 1000"),
+        ({"tdnn_dim": [1] * 2000}, "the length of tdnn_dim 2000 is not supported; supported: up to 1000"),
+        ({"conv_kernel": [10**9] * 7}, "conv_kernel 1000000000 is not supported"),
+        ({"conv_stride": [1000] * 7}, "kernels and strides that take 1[0-9]* samples or frames together are not supp"),
+        ({"hidden_size": 10**6}, r"wrong shape: .* instead of \[1000000"),
+        ({"layer_norm_eps": 2.5}, "layer_norm_eps must be a positive number, got 2.5; supported: up to 1"),
+        ({"hidden_act": ["gelu", []]}, "hidden_act .* is not supported"),
+        ({"id2label": {"0": 5}}, "id2label must give each class a name; it has no text for 0"),
+    ],
+)
+def test_sizes_beyond_any_model_are_refused_before_anything_is_built(checkpoint, values, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        w2vc_model.load(edit_config(checkpoint, **values), "ctc")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

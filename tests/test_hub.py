@@ -48,3 +48,14 @@ def test_without_the_hubs_package_the_message_names_it(monkeypatch):
 def test_paths_are_not_asked_of_the_hub(path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: pytest.fail("asked the hub"))
     assert find_checkpoint(Path(path)) == Path(path)
+
+
+def test_a_file_and_a_name_that_is_too_long_are_not_asked_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: pytest.fail("asked the hub"))
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    Path("models/wav2vec_small.pt").touch()
+    assert find_checkpoint(Path("models/wav2vec_small.pt")) == Path("models/wav2vec_small.pt")
+    with pytest.raises(ExportError, match=r"is not a directory: File name too long") as caught:
+        find_checkpoint(Path("x" * 5000))
+    assert len(str(caught.value)) < 300

@@ -36,6 +36,8 @@ def run(options: ExportOptions) -> int:
         complain(PROGRAM, error)
         return REJECTED
     say(f"{summary(result, chosen=options.head is None)}\n")
+    for note in result.notes:
+        complain(PROGRAM, f"note: {note}")
     return DONE
 
 

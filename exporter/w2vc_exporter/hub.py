@@ -6,6 +6,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from w2vc_model.errors import name_of
+
 from .errors import ExportError
 from .recipes import COPIED
 
@@ -14,11 +16,15 @@ WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "p
 
 
 def find_checkpoint(source: Path, target_lang: str | None = None) -> Path:
-    """A directory as it is; for ``owner/name``, the hub's files, fetched or from the local cache.
+    """What is there as it is; for ``owner/name``, the hub's files, fetched or from the local cache.
 
     Raises `ExportError` where the hub cannot give them. What is neither is returned for the reader to refuse.
     """
-    if source.is_dir() or not HUB_ID.fullmatch(str(source)):
+    try:
+        there = source.exists()
+    except OSError as error:
+        raise ExportError(f"{name_of(str(source))} is not a directory: {error.strerror}") from error
+    if there or not HUB_ID.fullmatch(str(source)):
         return source
     if find_spec("huggingface_hub") is None:
         raise ExportError(f"{source} is not a directory; to read it as a hub id, pip install huggingface_hub")

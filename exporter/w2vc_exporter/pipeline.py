@@ -17,8 +17,9 @@ from typing import Any
 
 import w2vc_model
 from w2vc_model import SpeechModel
-from w2vc_model.checkpoint import adapter_file, weight_files
+from w2vc_model.checkpoint import adapter_file
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
+from w2vc_model.weights import weight_files
 from w2vc_runtime import stored
 from w2vc_runtime.cases import make
 from w2vc_runtime.command import own_version
@@ -42,7 +43,7 @@ from .options import ExportOptions
 from .precision import Fitting, Judge
 from .profiles import PROFILES
 from .recipes import COPIED, read_features
-from .tokenizers import read_ctc
+from .tokenizers import notes, read_ctc
 from .verify import REFERENCE, read_budget, references
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -53,7 +54,7 @@ class ExportResult:
     """A published bundle.
 
     verdicts: by precision. report: what ``report.json`` holds. checkpoint_bytes: size of the weights it was made from.
-    seconds: how long the export took.
+    seconds: how long the export took. notes: what the bundle leaves out of the checkpoint, a line each.
     """
 
     bundle: Path
@@ -62,6 +63,7 @@ class ExportResult:
     report: dict[str, Any]
     checkpoint_bytes: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def run(options: ExportOptions) -> ExportResult:
@@ -149,7 +151,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
         bundle.publish(directory, target, options.force)
     size = sum(path.stat().st_size for path in files[1:])
-    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
+    left_out = notes(source, manifest.ctc) if manifest.ctc else ()
+    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start, left_out)
 
 
 def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:

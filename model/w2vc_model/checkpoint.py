@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import struct
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from .config import SpeechConfig
-from .errors import CheckpointError, ConfigError, HeadError, listed
+from .config import LARGEST, SpeechConfig
+from .documents import read_object
+from .errors import CheckpointError, ConfigError, HeadError, listed, shown
 from .families import FAMILIES, Family
 from .heads import HEADS, BaseModel, SpeechModel
-from .masks import PaddingContract
+from .masks import PaddingContract, receptive_field
+from .weights import COUNTERS, read_tensors, weight_files, what_is
 
-COUNTERS = ".num_batches_tracked"
 # What any head may own; a checkpoint with several heads is not at fault.
 OWNED = tuple(sorted({prefix for head in HEADS.values() for prefix in head.owned}))
-WEIGHT_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 # Both spellings of weight norm, as one.
 WEIGHT_NORM = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
 # In the order of preference, the last wins: sorted by name, .safetensors comes after .bin.
@@ -59,59 +49,41 @@ def load(
         adapter = read_tensors([adapter_file(directory, target_lang)])
         tensors |= adapter
         if "lm_head.bias" in adapter:  # every language has its own alphabet
-            config = dataclasses.replace(config, vocab_size=len(adapter["lm_head.bias"]))
+            config = dataclasses.replace(config, vocab_size=adapter["lm_head.bias"].numel())
+            config.check()
     tensors = _rename(tensors, FAMILIES[config.model_type])
     present = heads_of(tensors)
     if head not in present:
         raise HeadError(f"{directory} has no weights for head {head!r}; it has: {', '.join(present)}")
+    _check_layers(config, tensors, directory)
     kind = HEADS[head]
-    if kind.labelled and (scores := len(tensors.get("classifier.bias", ()))) != len(config.labels):
+    scores = tensors["classifier.bias"].numel() if "classifier.bias" in tensors else 0
+    if kind.labelled and scores and scores != len(config.labels):
         raise ConfigError(
             f"{directory / 'config.json'}: id2label names {len(config.labels)} labels, and the classifier gives "
             f"{scores} scores; give id2label the names of 0 to {scores - 1}"
         )
     with torch.device("meta"):
         model = BaseModel(config, padding, hidden_states) if kind is BaseModel else kind(config, padding)
+    _check_reach(model)
     _assign(model, tensors, directory)
     return model.eval().requires_grad_(False)
 
 
 def read_config(directory: Path) -> SpeechConfig:
     """Parse ``config.json``; raise `ConfigError` where it describes a model that is not supported."""
+    if directory.is_file():
+        raise CheckpointError(f"{directory} {what_is(directory)}")
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a directory; expected a Hugging Face checkpoint with config.json")
     path = directory / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{directory} has no config.json; expected a Hugging Face checkpoint directory")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} must hold a JSON object")
+    values = read_object(path)
     family = values.get("model_type")
-    if family not in FAMILIES:
-        raise ConfigError(f"{path}: model_type {family!r} is not supported; supported: {', '.join(FAMILIES)}")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ConfigError(f"{path}: model_type {shown(family)} is not supported; supported: {', '.join(FAMILIES)}")
     return FAMILIES[family].config.from_dict(values)
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The files that hold the weights, safetensors before pickles; sharded ones in the order of their names."""
-    for name in WEIGHT_FILES:
-        path = directory / name
-        if not path.is_file():
-            continue
-        if not name.endswith(".index.json"):
-            return [path]
-        try:
-            shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (UnicodeDecodeError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{path} is not a valid index of weight shards") from error
-        missing = [shard for shard in shards if not (directory / shard).is_file()]
-        if missing:
-            raise CheckpointError(f"{directory} lacks weight files that {name} names: {listed(missing)}")
-        return [directory / shard for shard in shards]
-    raise CheckpointError(f"{directory} has no weights; expected one of {', '.join(WEIGHT_FILES)}")
 
 
 def adapter_file(directory: Path, target_lang: str) -> Path:
@@ -123,25 +95,6 @@ def adapter_file(directory: Path, target_lang: str) -> Path:
         there = listed(list(found)) if found else "none"
         raise CheckpointError(f"{directory} has no adapter for language {target_lang!r}; there: {there}")
     return found[target_lang]
-
-
-def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
-    """All tensors of some weight files under the names that they have there."""
-    tensors: dict[str, Tensor] = {}
-    for path in files:
-        try:
-            if path.suffix == ".safetensors":
-                tensors.update(load_file(path))
-            else:
-                # Files from before torch 1.6 are no zip archives and cannot be mapped.
-                mapped = zipfile.is_zipfile(path)
-                tensors.update(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
-        except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, struct.error) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"{path} is damaged or truncated ({reason}); fetch it again") from error
-        except Exception as error:  # pickle raises whatever a broken stream makes it raise
-            raise CheckpointError(f"{path} cannot be read as weights ({type(error).__name__})") from error
-    return tensors
 
 
 def _rename(tensors: dict[str, Tensor], family: Family) -> dict[str, Tensor]:
@@ -167,7 +120,7 @@ def _fold_weight_norm(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         stem = name.removesuffix("_g")
         if stem != name and f"{stem}_v" in tensors:
             magnitude, direction = folded.pop(name).float(), folded.pop(f"{stem}_v").float()
-            if magnitude.shape == (1, 1, direction.shape[-1]):
+            if direction.ndim == 3 and magnitude.shape == (1, 1, direction.shape[-1]):
                 folded[stem] = magnitude * direction / direction.norm(dim=(0, 1), keepdim=True)
     return folded
 
@@ -188,6 +141,28 @@ def heads_of(tensors: Iterable[str]) -> list[str]:
     if found.keys() & {"xvector", "sequence-classification"}:
         found.pop("frame-classification", None)
     return list(found)
+
+
+def _check_layers(config: SpeechConfig, tensors: Iterable[str], directory: Path) -> None:
+    """Raise `CheckpointError` where the weights have other layers than the configuration, before any is built."""
+    prefix = "backbone.encoder.layers."
+    numbers = (name.removeprefix(prefix).partition(".")[0] for name in tensors if name.startswith(prefix))
+    layers = set(filter(str.isdecimal, numbers))
+    if layers and len(layers) != config.num_hidden_layers:
+        raise CheckpointError(
+            f"{directory}: config.json has num_hidden_layers {config.num_hidden_layers}, "
+            f"and the weights have {len(layers)} layers; they belong to different checkpoints"
+        )
+
+
+def _check_reach(model: SpeechModel) -> None:
+    """Raise `ConfigError` where one answer takes more sound than a recording has."""
+    reach = max(model.shortest, *(max(receptive_field(chain)) for chain in model.axes.values()))
+    if reach > LARGEST:
+        raise ConfigError(
+            f"config.json: kernels and strides that take {reach} samples or frames together are not supported; "
+            f"supported: up to {LARGEST}"
+        )
 
 
 def _assign(model: SpeechModel, tensors: dict[str, Tensor], directory: Path) -> None:

@@ -15,11 +15,14 @@ from typing_extensions import Self
 
 from .activations import ACTIVATIONS
 from .attention import POSITION_KINDS
-from .errors import ConfigError, listed
+from .errors import ConfigError, listed, shown
 from .masks import Convolution
 
 FEATURE_NORMS = ("group", "layer")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+# Of a width, a kernel, a number of tokens or labels: far above any model, and low enough that no shape overflows.
+LARGEST = 1_000_000
+MOST_LAYERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class SpeechConfig:
         "xvector_output_dim", "adapter_kernel_size", "adapter_stride", "num_adapter_layers", "output_hidden_size",
     )  # fmt: skip
     boolean: ClassVar[tuple[str, ...]] = ("add_adapter", "use_weighted_layer_sum", "apply_spec_augment")
+    layers: ClassVar[tuple[str, ...]] = ("num_hidden_layers", "num_adapter_layers")
     # Lists of positive numbers, grouped by what must have the same length.
     sizes: ClassVar[tuple[tuple[str, ...], ...]] = (("tdnn_dim", "tdnn_kernel", "tdnn_dilation"),)
     activations: ClassVar[tuple[str, ...]] = ("hidden_act",)
@@ -136,8 +140,9 @@ class SpeechConfig:
             self._one_of(name, (True, False))
         for group in self.sizes:
             self._same_length(group)
-        if not isinstance(self.layer_norm_eps, float) or not self.layer_norm_eps > 0:
-            raise ConfigError(f"config.json: layer_norm_eps must be a positive number, got {self.layer_norm_eps!r}")
+        if not isinstance(self.layer_norm_eps, float) or not 0 < self.layer_norm_eps <= 1:
+            value = shown(self.layer_norm_eps)
+            raise ConfigError(f"config.json: layer_norm_eps must be a positive number, got {value}; supported: up to 1")
         for name in self.activations:
             self._one_of(name, ACTIVATIONS)
         self._one_of("problem_type", (None, *PROBLEM_TYPES))
@@ -148,7 +153,14 @@ class SpeechConfig:
         if self.id2label is None:
             return
         if not isinstance(self.id2label, dict) or not self.id2label:
-            raise ConfigError(f"config.json: id2label must map each class number to its name, got {self.id2label!r}")
+            raise ConfigError(
+                f"config.json: id2label must map each class number to its name, got {shown(self.id2label)}"
+            )
+        nameless = [number for number, name in self.id2label.items() if not isinstance(name, str)]
+        if nameless:
+            raise ConfigError(
+                f"config.json: id2label must give each class a name; it has no text for {listed(nameless)}"
+            )
         missing = [str(index) for index in range(len(self.id2label)) if str(index) not in self.id2label]
         if missing:
             raise ConfigError(
@@ -159,19 +171,27 @@ class SpeechConfig:
     def _positive(self, name: str, optional: bool = False) -> None:
         value = getattr(self, name)
         if not (_is_positive(value) or (optional and value is None)):
-            raise ConfigError(f"config.json: {name} must be a positive integer, got {value!r}")
+            raise ConfigError(f"config.json: {name} must be a positive integer, got {shown(value)}")
+        if value is not None:
+            self._at_most(name, value, MOST_LAYERS if name in self.layers else LARGEST)
+
+    def _at_most(self, name: str, value: int, most: int) -> None:
+        if value > most:
+            raise ConfigError(f"config.json: {name} {value} is not supported; supported: up to {most}")
 
     def _one_of(self, name: str, allowed: Collection[Any]) -> None:
-        if (value := getattr(self, name)) not in allowed:
+        if (value := getattr(self, name)) not in tuple(allowed):  # a dict would want to hash it
             choices = ", ".join("null" if choice is None else str(choice) for choice in allowed)
-            raise ConfigError(f"config.json: {name} {value!r} is not supported; supported: {choices}")
+            raise ConfigError(f"config.json: {name} {shown(value)} is not supported; supported: {choices}")
 
     def _same_length(self, names: tuple[str, ...]) -> None:
         for name in names:
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple) or not sizes or not all(map(_is_positive, sizes)):
-                shown = list(sizes) if isinstance(sizes, tuple) else sizes
-                raise ConfigError(f"config.json: {name} must be a list of positive integers, got {shown!r}")
+                value = list(sizes) if isinstance(sizes, tuple) else sizes
+                raise ConfigError(f"config.json: {name} must be a list of positive integers, got {shown(value)}")
+            self._at_most(f"the length of {name}", len(sizes), MOST_LAYERS)
+            self._at_most(name, max(sizes), LARGEST)
         lengths = [len(getattr(self, name)) for name in names]
         if len(set(lengths)) > 1:
             raise ConfigError(
@@ -300,7 +320,8 @@ class BertConfig(ConformerFields):
         for name in ("left_max_position_embeddings", "right_max_position_embeddings"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ConfigError(f"config.json: {name} must be a number of frames, 0 or more, got {value!r}")
+                raise ConfigError(f"config.json: {name} must be a number of frames, 0 or more, got {shown(value)}")
+            self._at_most(name, value, LARGEST)
         if self.use_intermediate_ffn_before_adapter and not self.add_adapter:
             raise ConfigError("config.json: use_intermediate_ffn_before_adapter needs add_adapter true")
         if self.add_adapter and self.output_size % self.num_attention_heads:
