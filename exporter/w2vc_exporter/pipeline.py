@@ -25,9 +25,10 @@ from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.onnx_runtime import import_onnxruntime
-from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
+from w2vc_runtime.parity import Decode, verify
 from w2vc_runtime.progress import Progress
 from w2vc_runtime.session import Tensors
+from w2vc_runtime.verdict import BUDGETS, Verdict
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus

@@ -14,13 +14,16 @@ import torch
 from w2vc_model import SpeechModel
 from w2vc_runtime.command import own_version
 
+from .layers import LAYER, labels
+
 OPSET = 20
 
 
 def trace(model: SpeechModel) -> ir.Model:
     """Export a model; its batch and time axes vary.
 
-    The result is optimised by onnxscript, in fp32, and holds no path or time of this machine.
+    The result is optimised by onnxscript, in fp32, and holds no path or time of this machine. Every node knows its
+    layer (`layers`).
     """
     arguments = model.example()
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
@@ -38,7 +41,10 @@ def trace(model: SpeechModel) -> ir.Model:
     assert program is not None
     graph_model = program.model
     _name_dimensions(graph_model, {name: shape for name, (_, shape) in model.inputs.items()} | model.outputs)
+    layers = labels(graph_model.graph)
     _anonymise(graph_model)
+    for node, layer in layers.items():
+        node.metadata_props[LAYER] = layer
     return graph_model
 
 
