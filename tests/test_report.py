@@ -15,7 +15,7 @@ import pytest
 from oracle import tiny
 
 import w2vc_exporter.measure
-from w2vc_exporter import ExportOptions, RejectedError, export
+from w2vc_exporter import ExportOptions, RejectedError, export, plots
 from w2vc_exporter.cli import summary
 from w2vc_exporter.drift import Layers
 from w2vc_exporter.html import render
@@ -29,6 +29,7 @@ from w2vc_model import load as load_model
 from w2vc_runtime.cases import GAINS
 from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.manifest import Manifest, digest
+from w2vc_runtime.verdict import BUDGETS, Row, Verdict, percent
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 SECONDS = (0.5, 1.0)
@@ -117,6 +118,69 @@ def test_the_page_stands_alone(result, report):
     assert "needs &lt;it&gt; &amp; more" in page
     assert "✗ Rejected" in page
     assert "not finite" in page
+
+
+# Units that a letter takes at the plots' 11.5 px; the digits of the widest fonts that a page falls back to.
+LETTER = 7.0
+
+
+def overlapping(plot: ElementTree.Element) -> list[tuple[str, str]]:
+    """Labels of a plot that lie on each other, or past its edges."""
+    boxes = []
+    for each in plot.iter("text"):
+        text, x = each.text or "", float(each.get("x", 0))
+        width = LETTER * len(text)
+        left = {"start": x, "middle": x - width / 2, "end": x - width}[each.get("text-anchor", "start")]
+        boxes.append((text, left, left + width, float(each.get("y", 0))))
+    found = [(text, "edge") for text, left, right, _ in boxes if left < -LETTER or right > plots.WIDTH + LETTER]
+    for index, (text, left, right, y) in enumerate(boxes):
+        for other, other_left, other_right, other_y in boxes[index + 1 :]:
+            if left < other_right and other_left < right and abs(y - other_y) < 10:
+                found.append((text, other))
+    return found
+
+
+def test_no_label_of_a_plot_lies_on_another(report):
+    """However many precisions share an axis: those of fp32 are then near its left end."""
+    case = report["precisions"]["fp32"]["cases"][0]
+    for decades in ((-8, -3), (-8, 0), (-2, 0)):
+        for value in (1e-8, 3e-5, 0.03, 0.9, None):
+            for budget in (1e-4, 2e-2, 3e-1):
+                cases = [case | {"difference": value, "case": name} for name in ("padded 0.7, 2.3, 1.2 s", "x" * 40)]
+                assert overlapping(ElementTree.fromstring(plots.parity("fp32", cases, budget, decades))) == []
+    for count in (1, 2, 4):
+        chosen = PRECISIONS[:count]
+        some = (
+            report
+            | {part: {precision: report[part][precision] for precision in chosen} for part in ("precisions",)}
+            | {
+                "measured": report["measured"]
+                | {"precisions": {p: report["measured"]["precisions"][p] for p in chosen}}
+            }
+        )
+        page = render(some)
+        for plot in re.findall(r"<svg.*?</svg>", page):
+            assert overlapping(ElementTree.fromstring(plot)) == []
+
+
+def test_an_agreement_is_rounded_in_one_way(report):
+    """1849 of 1855 are 99.676… %."""
+    rows = tuple(Row(f"{index}", 1, 1.0, 0.0, 1855, 1849) for index in range(2))
+    verdict = Verdict(BUDGETS["int8"], rows, ())
+    each = report["precisions"]["int8"]
+    each["same_percent"] = percent(verdict.same)
+    each["statement"] = verdict.summary
+    text = "".join(Text(render(report)).parts)
+    assert len(re.findall(r"99\.67 %", text)) == 3  # on its card, in its verdict and in the table
+    assert "99.68" not in text
+
+
+def test_a_table_too_wide_for_a_phone_says_that_it_scrolls(report):
+    page = render(report)
+    assert ".scrolls::before" in page
+    for table in re.findall(r'<div class="[^"]*" tabindex="0"><table>.*?</table>', page):
+        assert table.startswith('<div class="wide scrolls"') == (table.count("<th>") > 5)
+    assert 'class="wide scrolls" tabindex="0"><table><thead><tr><th>precision</th><th>provider</th>' in page
 
 
 def test_the_report_belongs_to_its_bundle(result, report):
