@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,21 @@ def test_layers_of_an_untrained_model_are_kept_one_by_one(tmp_path):
     labels = {entry.value for node in graph.node if node.name in kept["nodes"] for entry in node.metadata_props}
     assert kept["reason"] == f"int8 costs the most in {said(sorted(labels))}"
     assert {"MatMulInteger"} <= {node.op_type for node in graph.node}
+
+
+def test_what_torch_says_while_it_traces_reaches_nobody(tmp_path, monkeypatch, capfd, caplog):
+    model = load_model(save(build("conformer-none", **{**TINY, **BRIEF}), tmp_path / "c"), "ctc")
+    intact = torch.onnx.export
+
+    def talkative(*arguments, **options):
+        warnings.warn("of torch", FutureWarning, stacklevel=1)
+        for name in ("torch.onnx", "torch.fx", "onnxscript.optimizer"):
+            logging.getLogger(name).error("of %s", name)
+        return intact(*arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", talkative)
+    capfd.readouterr()
+    trace(model)
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert logging.getLogger("w2vc").isEnabledFor(logging.WARNING)

@@ -120,8 +120,8 @@ def test_the_page_stands_alone(result, report):
     assert "not finite" in page
 
 
-# Units that a letter takes at the plots' 11.5 px; the digits of the widest fonts that a page falls back to.
-LETTER = 7.0
+# Units that a letter takes at the plots' 11.5 px, on average, in the widest of the fonts that a page falls back to.
+LETTER = 6.0
 
 
 def overlapping(plot: ElementTree.Element) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import torch
 from oracle import BRIEF, TINY, build, save
 from test_verification import sign
 
-from w2vc_exporter import ExportOptions, RejectedError, export
+from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
 from w2vc_exporter.precision import Fitting
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.error_rate import ErrorRates
@@ -95,8 +95,10 @@ def test_a_checkpoint_that_gives_nan_is_not_published(tmp_path):
     model = build("conformer-none", **{**TINY, **BRIEF})
     with torch.no_grad():
         model.lm_head.bias[3] = torch.nan
-    with pytest.raises(RejectedError, match="fp32, one frame: what PyTorch computes is not finite"):
-        export(ExportOptions(save(model, tmp_path / "c"), "ctc", "fp32", output=tmp_path / "b"))
+    checkpoint = save(model, tmp_path / "c")
+    with pytest.raises(ExportError, match=r"gives NaN or infinity in PyTorch itself \(one frame\)"):
+        export(ExportOptions(checkpoint, "ctc", "fp32,int8", output=tmp_path / "b"))
+    assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 @pytest.mark.parametrize("field", ["logits.values", "logits.largest"])
@@ -143,8 +145,8 @@ class Judge:
 
     def __call__(self, session, cases, budget, **_) -> Verdict:
         difference = next(self.differences)
-        problems = ("a: differs",) if difference > budget.difference else ()
-        return Verdict(budget, (Row("a", 1, 1.0, difference, 0, 0),), problems)
+        problems = ("one frame: differs",) if difference > budget.difference else ()
+        return Verdict(budget, (Row("one frame", 1, 1.0, difference, 0, 0),), problems)
 
 
 @pytest.mark.parametrize("differences", [(0.001, 0.004, 0.0001), (0.004, 0.001, 0.0001), (0.0001, 0.001, 0.004)])
@@ -175,7 +177,7 @@ def test_a_session_that_fails_fails_the_graph(tmp_path, monkeypatch):
     monkeypatch.setattr(Fitting, "_large", lambda fitting: {})
     monkeypatch.setattr(Fitting, "_by_layer", lambda fitting, kept, fitted: fitted)
     checkpoint = save(build("conformer-none", **{**TINY, **BRIEF}), tmp_path / "c")
-    with pytest.raises(RejectedError, match=f"fp16, {ROUNDED}: a: differs"):
+    with pytest.raises(RejectedError, match=f"fp16, {ROUNDED}: one frame: differs"):
         export(ExportOptions(checkpoint, "ctc", "fp16", output=tmp_path / "b"))
 
 

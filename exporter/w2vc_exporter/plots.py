@@ -15,7 +15,7 @@ from typing import Any
 WIDTH = 360
 ROW = 19
 LEFT, RIGHT = 146, 54
-LONGEST = 24
+LONGEST = 22
 SMALLEST = 1e-8
 
 
