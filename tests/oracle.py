@@ -155,15 +155,20 @@ def model_class(architecture: str, head: str) -> type[PreTrainedModel]:
     return getattr(transformers, ARCHITECTURES[architecture][0].__name__.removesuffix("Config") + CLASSES[head])
 
 
+def untrained(architecture: str, head: str = "ctc", seed: int = 0, **config: Any) -> PreTrainedModel:
+    """A model as Hugging Face initialises it: norms of ones and zeros, all of them equal."""
+    torch.manual_seed(seed)
+    configuration, own = ARCHITECTURES[architecture]
+    return model_class(architecture, head)(configuration(**{**config, **own})).eval()
+
+
 def build(architecture: str, head: str = "ctc", seed: int = 0, **config: Any) -> PreTrainedModel:
     """A model whose every parameter matters.
 
     Hugging Face's initial weights are so small that attention is nearly uniform and positions hardly count; here each
     product keeps the scale of its input, and norms, statistics and biases are away from 1 and 0.
     """
-    torch.manual_seed(seed)
-    configuration, own = ARCHITECTURES[architecture]
-    model = model_class(architecture, head)(configuration(**{**config, **own})).eval()
+    model = untrained(architecture, head, seed, **config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name and name.endswith("weight"):

@@ -20,7 +20,8 @@ from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.parity import Budget, Expected, Heard, Reference, verify
+from w2vc_runtime.parity import Expected, Reference, verify
+from w2vc_runtime.verdict import Budget, Heard, error_percent, percent_text
 
 SAMPLES = {"first.wav": 17011, "second.wav": 9001, "third.wav": 17011, "fourth.wav": 30001, "fifth.wav": 12007}
 
@@ -67,17 +68,17 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
     seconds = round(sum(SAMPLES.values()) / 16000, 2)
     assert stored["audio"] == {"directory": "calls", "clips": 5, "seconds": seconds}
     assert stored["material"] == "noise shaped like speech, seed 0, and 5 recordings in calls"
-    assert f"{len(stored['cases']) - 6} cases of noise, 6 of recordings in calls" in stored["summary"]
+    assert f"{len(stored['cases']) - 6} cases of noise and 6 of recordings in calls" in stored["summary"]
     for file in ("manifest.json", "report.json", "report.html"):
         assert str(corpus) not in (tmp_path / "b" / file).read_text()
     assert "fourth.wav" in (tmp_path / "b" / "report.html").read_text()
     assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0  # on the noise, which it holds
 
 
-def test_noise_alone_is_said_to_be(digits):
+def test_a_bundle_says_that_no_recordings_were_judged(digits):
     stored = Manifest.read(digits["fp16"]).verification["fp16"]
     assert stored["audio"] is None
-    assert stored["material"] == "noise shaped like speech, seed 0, alone"
+    assert stored["material"] == "noise shaped like speech, seed 0; no recordings"
     assert f"{len(stored['cases'])} cases of noise and no recordings" in stored["summary"]
 
 
@@ -138,7 +139,7 @@ def test_choices_on_recordings_are_not_diluted_by_those_on_noise():
     session = SimpleNamespace(run=lambda inputs: {"logits": inputs["x"][None]})
     verdict = verify(session, cases, Budget(9, 0.97, 0), "logits")
     assert verdict.same == 0.96
-    assert verdict.problems == ("96.00% of the choices are the same, 97.0% is required",)
+    assert verdict.problems == ("96.00 % of the choices are the same, 97 % is required",)
     assert not verify(session, cases, Budget(9, 0.95, 0), "logits").problems
 
 
@@ -155,7 +156,7 @@ def test_layers_are_kept_for_words_and_choices_alone(budget, limit, spoken, unbo
     assert not unbounded.manifest.graphs[0].kept
     result = export(options("int8", spoken, f"difference=9,{budget}", tmp_path / "b"))
     assert getattr(result.verdicts["int8"], limit) == 0
-    assert result.manifest.graphs[0].kept[-1]["reason"].startswith("the layers that cost the most")
+    assert result.manifest.graphs[0].kept[-1]["reason"].startswith("int8 costs the most in ")
 
 
 def test_error_rates_of_the_demo_recordings(tmp_path):
@@ -175,7 +176,8 @@ def test_error_rates_of_the_demo_recordings(tmp_path):
     assert rates.wer == pytest.approx(3 / words)
     heard = result.verdicts["fp16"].heard
     assert (heard.words, heard.graph, heard.reference) == (words, rates, rates)
-    assert f"word error rate {3 / words:.2%} (PyTorch {3 / words:.2%}, allowed +0.2 points)" in cli.summary(result)
+    rate = percent_text(error_percent(3 / words))
+    assert f"word error rate {rate} (PyTorch {rate}, allowed +0.2 points)" in cli.summary(result)
 
 
 def test_a_rise_as_large_as_allowed_is_allowed():

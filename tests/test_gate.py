@@ -18,8 +18,9 @@ from w2vc_exporter.verify import references
 from w2vc_runtime.features import Waveform
 from w2vc_runtime.manifest import Frames, Manifest
 from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.parity import BUDGETS, Verdict, verify
+from w2vc_runtime.parity import verify
 from w2vc_runtime.session import Tensors, open_session
+from w2vc_runtime.verdict import BUDGETS, Verdict
 
 
 @pytest.fixture(scope="module", params=["tiny", "digits"])

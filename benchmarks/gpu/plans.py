@@ -25,8 +25,9 @@ from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 from w2vc_runtime import stored
 from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.manifest import Engine, Manifest, find_graph
-from w2vc_runtime.parity import Budget, verify
+from w2vc_runtime.parity import verify
 from w2vc_runtime.session import open_session
+from w2vc_runtime.verdict import Budget
 
 BACKEND = "tensorrt-rtx"
 CARRIED = ("digits", "digits-bert")

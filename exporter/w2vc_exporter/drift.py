@@ -13,30 +13,11 @@ from numpy.typing import NDArray
 
 from w2vc_runtime.parity import Reference
 
+from .graph.layers import ends
 from .graph.save import write
-from .precision import LAYER
 from .ranges import cpu_session
 
 CASE = "3.1 s"
-
-
-def layer_ends(master: ir.Model) -> list[str]:
-    """Name of the value that each layer ends in.
-
-    The last node that takes one of a layer's named weights is its final norm, or the bias of its last product; behind
-    that bias comes the residual sum.
-    """
-    last: dict[int, ir.Node] = {}
-    for node in master.graph:
-        for value in node.inputs:
-            if value is not None and value.const_value is not None and (found := LAYER.search(value.name or "")):
-                last[int(found[1])] = node
-    ends = []
-    for _, node in sorted(last.items()):
-        if node.op_type != "LayerNormalization":
-            ((node, _),) = node.outputs[0].uses()
-        ends.append(str(node.outputs[0].name))
-    return ends
 
 
 class Layers:
@@ -50,16 +31,20 @@ class Layers:
         (self._case,) = (case for case in cases if case.case == CASE)
 
     def drift(self, reduced: ir.Model) -> list[dict[str, Any]]:
-        """For each layer, from 1, the RMS of the difference to fp32 relative to that of fp32, to two digits."""
+        """For each layer, from 1, the RMS of the difference to fp32 relative to that of fp32, to two digits.
+
+        None where it is not finite. A layer that gives nothing but zeros in fp32 is compared with 1.
+        """
         rows = []
         for layer, (one, other) in enumerate(zip(self._full, self._run(reduced), strict=True), start=1):
-            share = float(np.linalg.norm(other - one) / np.linalg.norm(one))
+            error, size = (float(np.linalg.norm(value.astype(np.float64))) for value in (other - one, one))
+            share = error / size if size else error
             rows.append({"layer": layer, "difference": float(f"{share:.1e}") if np.isfinite(share) else None})
         return rows
 
     @cached_property
     def _ends(self) -> list[str]:
-        return layer_ends(ir.load(self._master))
+        return ends(ir.load(self._master).graph)
 
     @cached_property
     def _full(self) -> list[NDArray[np.float32]]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from w2vc_runtime.verdict import percent_text
+
 from . import plots
 from .plots import difference
 from .style import STYLE
@@ -14,6 +16,8 @@ from .style import STYLE
 Report = Mapping[str, Any]
 DASH = "–"
 RECORDINGS_SHOWN = 10
+# Tables of as many columns do not fit a phone: there they say that they scroll.
+WIDE_COLUMNS = 6
 
 
 def render(report: Report) -> str:
@@ -44,10 +48,10 @@ def _cards(report: Report) -> str:
     for precision, each in report["precisions"].items():
         rows = {"allowed": difference(each["budget"]["difference"])}
         if each["same_percent"] is not None:
-            rows["same choices"] = f"{each['same_percent']} %"
+            rows["same choices"] = percent_text(each["same_percent"])
         rows["size"] = _megabytes(each["megabytes"])
         for row in report["measured"]["precisions"][precision]["lengths"][-1:]:
-            rows[f"time for {row['seconds']:g} s"] = _milliseconds(row["milliseconds"])
+            rows[f"time for {row['seconds']:g} s of audio"] = _milliseconds(row["milliseconds"])
         cards.append(
             f'<div class="card {precision}"><header><span>{precision}</span>{_state(each["passed"])}</header>'
             f'<div class="big">{difference(each["difference"])}</div><small>worst difference</small>{_list(rows)}</div>'
@@ -132,7 +136,7 @@ def _shown(precisions: Mapping[str, Any]) -> list[int]:
 def _choices(report: Report) -> str:
     rows = [
         [
-            _named(precision), f"{each['same']} of {each['choices']}", f"{each['same_percent']} %",
+            _named(precision), f"{each['same']} of {each['choices']}", percent_text(each["same_percent"]),
             f"{each['budget']['same_percent']:g} %",
         ]
         for precision, each in report["precisions"].items()
@@ -141,7 +145,32 @@ def _choices(report: Report) -> str:
     if not rows:
         return _section("Agreement", "This head makes no choices: its outputs are numbers.", "")
     lead = "How many best tokens, classes or codevectors are those that PyTorch chose, over all frames of all cases."
+    if any(case["recorded"] for each in report["precisions"].values() for case in each["cases"]):
+        lead += " The share is that of the noise or that of the recordings, the lower of them."
     return _section("Agreement", lead, _table(["precision", "same", "share", "required"], rows))
+
+
+def _sessions(report: Report) -> str:
+    rows = [
+        [
+            f'<div class="words">{_named(precision)}, {escape(run["session"])}</div>', difference(run["difference"]),
+            DASH if run["same_percent"] is None else percent_text(run["same_percent"]),
+            '<span class="yes">✓</span>' if run["passed"] else '<span class="no">✗</span>',
+        ]
+        for precision, each in report["precisions"].items()
+        for run in each["sessions"]
+    ]  # fmt: skip
+    lead = (
+        "What ran each graph, and what came of it; the worst of them counts. ONNX Runtime's CPU kernels compute half "
+        "precision in float32: where every rounding is computed, the result is what other hardware gives."
+    )
+    return _section("Runs", lead, _table(["run by", "worst difference", "same choices", "passed"], rows))
+
+
+def _layers(report: Report) -> str:
+    """The drift, which is as wide as half of the page, beside the choices."""
+    drift = _drift(report)
+    return f'<div class="pair">{drift}{_choices(report)}</div>\n' if drift else _choices(report)
 
 
 def _drift(report: Report) -> str:
@@ -163,7 +192,7 @@ def _audio(report: Report) -> str:
     rows = [
         [
             _named(precision), audio["clips"], f"{audio['seconds']:g} s", audio["words"],
-            f"{audio['reference_error_percent']} %", f"{audio['error_percent']} %",
+            percent_text(audio["reference_error_percent"]), percent_text(audio["error_percent"]),
         ]
         for precision, each in report["precisions"].items()
         if (audio := each["audio"])
@@ -194,8 +223,8 @@ def _cost(report: Report) -> str:
             for row in each["lengths"]
             if row["seconds"] == seconds
         }
-        title = f"Time for {seconds:g} s"
-        figures.append((title, plots.bars(f"{title} of audio by precision", times)))
+        title = f"Time for {seconds:g} s of audio"
+        figures.append((title, plots.bars(f"{title} by precision", times)))
     rows = [
         [
             _named(precision), escape(each["provider"]), f"{row['seconds']:g} s", _milliseconds(row["milliseconds"]),
@@ -245,7 +274,7 @@ def _made(report: Report) -> str:
     return _section("Versions and hashes", "", tools + hashes)
 
 
-SECTIONS = (_verdicts, _model, _parity, _drift, _choices, _audio, _cost, _kept, _made)
+SECTIONS = (_verdicts, _sessions, _model, _parity, _layers, _audio, _cost, _kept, _made)
 
 
 def _footer(report: Report) -> str:
@@ -257,8 +286,8 @@ def _footer(report: Report) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text whose numbers do not break at the sign of their exponent."""
-    return re.sub(r"\d[\d.]*e-\d+", r'<span class="number">\g<0></span>', escape(text))
+    """Text whose numbers do not break, at the sign of their exponent or before their unit."""
+    return re.sub(r"\d[\d.]*(?:e-\d+| %)", r'<span class="number">\g<0></span>', escape(text))
 
 
 def _section(title: str, lead: str, body: str) -> str:
@@ -273,7 +302,8 @@ def _list(rows: Mapping[str, str]) -> str:
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    wide = "wide scrolls" if len(header) >= WIDE_COLUMNS else "wide"
+    return f'<div class="{wide}" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _figures(figures: Sequence[tuple[str, str]]) -> str:

@@ -28,9 +28,10 @@ from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
 from w2vc_runtime.onnx_runtime import import_onnxruntime
-from w2vc_runtime.parity import BUDGETS, Budget, Decode, Reference, Verdict, verify
+from w2vc_runtime.parity import Decode, Reference, verify
 from w2vc_runtime.progress import Progress, Report
 from w2vc_runtime.session import Session, Tensors
+from w2vc_runtime.verdict import BUDGETS, Budget, Verdict
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus
@@ -102,6 +103,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
             write(trace(model), scratch / "master.onnx")
         with progress.step("computing what PyTorch computes"):
             cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
+            _check_finite(cases, options.source)
             chosen, facts = model.chosen, _facts(model)
             judge = functools.partial(verify, chosen=chosen, decode=_decode(described.get("ctc")))
             drop_weights(model)  # the graph's turn to need the memory
@@ -197,6 +199,16 @@ def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -
             f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
         )
     return corpus
+
+
+def _check_finite(cases: list[Reference], source: Path) -> None:
+    """Raise `ExportError` where there is nothing that a graph could equal."""
+    for case in cases:
+        if not all(each.finite for expected in case.expected.values() for each in expected):
+            raise ExportError(
+                f"{source} gives NaN or infinity in PyTorch itself ({case.case}), and no graph can equal that; "
+                "expected weights that give numbers"
+            )
 
 
 def _calibration(

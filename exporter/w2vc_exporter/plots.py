@@ -1,7 +1,8 @@
 """The report's plots: inline SVG, in the colours of the page, readable at the width of a phone.
 
-Each is drawn 360 units wide, about a phone's width, and grows with its column. Marks of a scale have the class
-``tick``; every other number is one of the report's.
+Each is drawn 360 units wide, about a phone's width, and grows with its column. Labels have columns of their own, so
+that none lies on another or on a mark. Marks of a scale have the class ``tick``; every other number is one of the
+report's.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from typing import Any
 
 WIDTH = 360
 ROW = 19
-LEFT, RIGHT = 146, 10
-LONGEST = 24
+LEFT, RIGHT = 146, 54
+LONGEST = 22
 SMALLEST = 1e-8
 
 
 def parity(precision: str, cases: Sequence[Mapping[str, Any]], budget: float, decades: tuple[int, int]) -> str:
     """Difference of every case on a logarithmic axis, beside the budget. decades: exponents at the axis' ends."""
-    x = _scale(decades, LEFT, WIDTH - RIGHT - 4)
+    end = WIDTH - RIGHT - 4
+    x = _scale(decades, LEFT + 4, end)
     groups = list(dict.fromkeys(case["group"] for case in cases))
     top, body = 30, len(cases) * ROW + len(groups) * ROW
     bottom = top + body + 6
     limit = x(budget)
     parts = [
-        _rect(limit, top - 6, WIDTH - RIGHT - limit + 4, body + 12, "over"),
+        _rect(limit, top - 6, WIDTH - RIGHT - limit, body + 12, "over"),
         *_decades(decades, x, top - 6, bottom),
         f'<line class="limit" x1="{limit:.1f}" x2="{limit:.1f}" y1="{top - 6}" y2="{bottom}"/>',
         _text(min(limit, WIDTH - 48), 14, f"budget {difference(budget)}", "limit", "middle"),
@@ -37,13 +39,11 @@ def parity(precision: str, cases: Sequence[Mapping[str, Any]], budget: float, de
         y += ROW
         for case in (case for case in cases if case["group"] == group):
             value = case["difference"]
-            at = WIDTH - RIGHT - 4 if value is None else x(value)
+            at = end if value is None else x(value)
             parts.append(_text(LEFT - 12, y + 10, _short(case["case"]), "", "end"))
             parts.append(f'<line class="row" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y + 6}" y2="{y + 6}"/>')
             parts.append(f'<circle class="{precision}" cx="{at:.1f}" cy="{y + 6}" r="4"/>')
-            right = at < WIDTH - 70 and not at < limit < at + 58
-            label = difference(value)
-            parts.append(_text(at + 8 if right else at - 8, y + 10, label, "value", "start" if right else "end"))
+            parts.append(_text(WIDTH, y + 10, difference(value), "value", "end"))
             y += ROW
     title = f"{precision}: difference from PyTorch in each case, relative to the largest value, and the budget"
     return _svg(title, bottom + 18, parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_runtime.parity import Budget, Reference, Verdict
+from w2vc_runtime.parity import Reference
 from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.verdict import Budget, Verdict, worst
 
 from . import bundle
+from .graph.layers import inherit, parts, said
 from .graph.save import release, write
 from .passes.products import ConvolutionsToProducts
 from .passes.quantization import products
@@ -32,7 +33,9 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 MARGIN = 4.0
 SHORT_SECONDS = 3.5
 Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
-LAYER = re.compile(r"\bencoder\.layers\.(\d+)\.")
+# What runs a graph, as the certificate names it.
+SESSIONS = {"cpu": "ONNX Runtime", "openvino": "OpenVINO"}
+ROUNDED = "ONNX Runtime with every rounding computed"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A graph in one precision. files: the graph, then its data. kept_fp32: operators that stay in fp32, counted."""
+    """A graph in one precision.
+
+    files: the graph, then its data. verdict: of the sessions that ran it, the worst (`worst`). kept_fp32: operators
+    that stay in fp32, counted.
+    """
 
     files: tuple[str, ...]
     verdict: Verdict
@@ -99,26 +106,28 @@ class Fitting:
         release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
-        for session in self._sessions(path, keep):
-            verdict = self.judge(session, self.cases, self.budget)
-            if verdict.problems:
+        verdicts: dict[str, Verdict] = {}
+        for name, session in self._sessions(path, keep):
+            verdicts[name] = self.judge(session, self.cases, self.budget)
+            if verdicts[name].problems:
                 break
-        return Fitted(files, verdict, counted, tuple(kept))
+        return Fitted(files, worst(verdicts), counted, tuple(kept))
 
-    def _sessions(self, path: Path, keep: set[str]) -> Iterator[Session]:
-        """What a graph is judged in, one in memory at a time."""
+    def _sessions(self, path: Path, keep: set[str]) -> Iterator[tuple[str, Session]]:
+        """What a graph is judged in, by the name that the certificate has for it; one in memory at a time."""
         if self.precision != "bf16":  # which ONNX Runtime cannot run
-            yield cpu_session(path)
+            yield SESSIONS["cpu"], cpu_session(path)
         if self.precision in HALVES:  # what it rounds to where it is not computed in float32
-            yield cpu_session(self._trial(keep))
+            yield ROUNDED, cpu_session(self._trial(keep))
         if self.profile.session is not None:
-            yield open_session(path, self.profile.session, self.precision)
+            yield SESSIONS[self.profile.session], open_session(path, self.profile.session, self.precision)
 
     def _load(self) -> ir.Model:
         """The graph in fp32, in the form that the profile asks for."""
         model = ir.load(self.master)
         if self.profile.products or (self.precision == "int8" and not self.profile.static):
             ConvolutionsToProducts()(model)
+            inherit(model.graph)
         return model
 
     @cached_property
@@ -128,15 +137,16 @@ class Fitting:
         return largest_values(self._load, names, self.calibration, self.scratch)
 
     def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
-        model = self._load()
+        model, counted = self._load(), dict[str, int]()
         if self.precision in HALVES:
             reduce = ReducePrecision(HALVES[self.precision], keep)
             reduce(model)
-            return model, dict(sorted(reduce.kept.items()))
-        if self.precision == "int8":
+            counted = dict(sorted(reduce.kept.items()))
+        elif self.precision == "int8":
             quantize = QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep)
             quantize(model)
-        return model, {}
+        inherit(model.graph)
+        return model, counted
 
     def trial(self, keep: set[str]) -> ir.Model:
         """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
@@ -173,10 +183,11 @@ class Fitting:
         return found
 
     def _by_layer(self, kept: list[Kept], fitted: Fitted) -> Fitted:
-        """Keep the layers whose reduction costs the most, twice as many at each attempt."""
-        layers = self._layers()
-        if not layers:
-            return fitted
+        """Keep the layers that cost the most in this precision, twice as many at each attempt.
+
+        What is in front of the layers and what is behind them count as a layer each.
+        """
+        layers = parts(self._load().graph)
         everything = {name for names in layers.values() for name in names}
         base = {name for each in kept for name in each.nodes}
         few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
@@ -187,27 +198,13 @@ class Fitting:
         order = sorted(costs, key=lambda layer: costs[layer], reverse=True)
         count = 1
         while fitted.verdict.problems:
-            chosen = sorted(order[:count])
+            chosen = [layer for layer in layers if layer in order[:count]]
             stay = tuple(name for layer in chosen for name in layers[layer])
-            reason = f"the layers that cost the most: {', '.join(map(_layer_name, chosen))}"
-            fitted = self._try([*kept, Kept(stay, reason)])
+            fitted = self._try([*kept, Kept(stay, f"{self.precision} costs the most in {said(chosen)}")])
             if count >= len(order):
                 break
             count = min(2 * count, len(order))
         return fitted
-
-    def _layers(self) -> dict[int, list[str]]:
-        """Names of the float nodes of each layer, by the weights that they follow; -1: what is in front of them."""
-        layers: dict[int, list[str]] = {}
-        current = -1
-        for node in self._load().graph:
-            for value in node.inputs:
-                found = LAYER.search(value.name or "") if value is not None and value.const_value is not None else None
-                if found:
-                    current = int(found[1])
-            if node.name:
-                layers.setdefault(current, []).append(node.name)
-        return layers
 
 
 def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
@@ -217,7 +214,3 @@ def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
         part.changed if whole.changed > 1 - whole.budget.choices else 0.0,
         part.difference,
     )
-
-
-def _layer_name(layer: int) -> str:
-    return "in front of the layers" if layer < 0 else str(layer)

@@ -21,7 +21,7 @@ AT_ONCE = 64
 def largest_values(
     load: Callable[[], ir.Model], names: Sequence[str], inputs: Iterable[Tensors], scratch: Path
 ) -> dict[str, float]:
-    """The largest |value| of each named value of a graph over some inputs, in ONNX Runtime on the CPU.
+    """The largest |value| of each named value of a graph over some inputs, in ONNX Runtime on the CPU; NaN is infinite.
 
     load: gives the graph anew. scratch: for what is not published.
     """
@@ -38,8 +38,8 @@ def largest_values(
         for each in inputs:
             results = session.run(each)
             for name in some:
-                if results[name].size:
-                    largest[name] = max(largest[name], float(np.abs(results[name]).max()))
+                size = float(np.abs(results[name]).max(initial=0.0))
+                largest[name] = max(largest[name], size if np.isfinite(size) else np.inf)
     return largest
 
 

@@ -6,7 +6,6 @@ What differs between two exports of the same checkpoint is in ``created`` and ``
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from w2vc_runtime.cases import CASES, GAINS
 from w2vc_runtime.manifest import Manifest, digest
-from w2vc_runtime.parity import Audio, Verdict
+from w2vc_runtime.verdict import Audio, Verdict, error_percent, percent
 from w2vc_runtime.verification import REPORT
 
 from .html import render
@@ -104,7 +103,8 @@ def _precision(verdict: Verdict) -> dict[str, Any]:
         "difference": _worst(plain["cases"]),
         "choices": sum(row.choices for row in verdict.rows),
         "same": sum(row.same for row in verdict.rows),
-        "same_percent": None if same is None else math.floor(10_000 * same) / 100,
+        "same_percent": None if same is None else percent(same),
+        "sessions": plain["sessions"],
         "cases": [{**case, "group": _group(case)} for case in plain["cases"]],
     }
 
@@ -122,8 +122,8 @@ def _audio(audio: Audio | None) -> dict[str, Any] | None:
         "clips": audio.clips,
         "seconds": round(audio.seconds, 1),
         "words": audio.heard.words,
-        "reference_error_percent": round(100 * audio.heard.reference.wer, 2),
-        "error_percent": round(100 * audio.heard.graph.wer, 2),
+        "reference_error_percent": error_percent(audio.heard.reference.wer),
+        "error_percent": error_percent(audio.heard.graph.wer),
     }
 
 

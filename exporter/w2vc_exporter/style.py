@@ -2,10 +2,11 @@
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f6f4; --panel: #ffffff; --ink: #1b1e22; --soft: #5a626b; --line: #dfe2e5;
+  --shade: #0000003d;
   --pass: #14703f; --pass-back: #e3f3e9; --fail: #b3261e; --fail-back: #fbe6e4;
   --fp32: #566170; --fp16: #0a66c2; --bf16: #7a4fc9; --int8: #b35309; }
 @media (prefers-color-scheme: dark) { :root { --page: #111417; --panel: #191d21; --ink: #e9ecef; --soft: #a3acb5;
-  --line: #30363d; --pass: #5fd08f; --pass-back: #14301f; --fail: #ff8f85; --fail-back: #3b1a18;
+  --line: #30363d; --shade: #000000cc; --pass: #5fd08f; --pass-back: #14301f; --fail: #ff8f85; --fail-back: #3b1a18;
   --fp32: #b3bdc8; --fp16: #6bb1ff; --bf16: #bda1ff; --int8: #ffa657; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
@@ -55,14 +56,22 @@ svg polyline { fill: none; stroke: var(--tone); stroke-width: 2; stroke-linejoin
 svg circle, svg .bar, svg text.label { fill: var(--tone); }
 .fp32 { --tone: var(--fp32); } .fp16 { --tone: var(--fp16); } .bf16 { --tone: var(--bf16); }
 .int8 { --tone: var(--int8); }
-.wide { overflow-x: auto; margin: 10px 0 0; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 14px;
+  margin-bottom: 14px; align-items: start; }
+.pair section { margin: 0; }
+.wide { overflow-x: auto; margin: 10px 0 0;
+  background: linear-gradient(to right, var(--panel) 30%, transparent) 0 0 / 44px 100%,
+    linear-gradient(to left, var(--panel) 30%, transparent) 100% 0 / 44px 100%,
+    linear-gradient(to right, var(--shade), transparent) 0 0 / 16px 100%,
+    linear-gradient(to left, var(--shade), transparent) 100% 0 / 16px 100%;
+  background-repeat: no-repeat; background-attachment: local, local, scroll, scroll; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 14px 6px 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 500; color: var(--soft); font-size: 13px; vertical-align: bottom;
   white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 tr:last-child td { border-bottom: 0; }
-td:first-child.name { font-weight: 600; }
+.words { white-space: normal; text-align: left; }
 th:last-child, td:last-child { padding-right: 0; }
 .chip { display: inline-block; width: 9px; height: 9px; border-radius: 2px; background: var(--tone);
   margin-right: 8px; }
@@ -75,9 +84,11 @@ footer { color: var(--soft); font-size: 13px; margin-top: 22px; }
   .verdict b { display: block; } .verdict { display: block; } th, td { padding-right: 9px; }
   table { font-size: 13.5px; } .cards { grid-template-columns: 1fr 1fr; gap: 10px; } .card { padding: 11px 12px; }
   .card dl { grid-template-columns: 1fr; gap: 0; } .card dd { text-align: left; margin-bottom: 5px; }
+  .scrolls::before { content: "scrolls sideways →"; position: sticky; left: 0; color: var(--soft); font-size: 12px; }
   .card .big { font-size: 21px; } section > dl { grid-template-columns: 1fr; gap: 0; }
   section > dl > dd { margin-bottom: 7px; } }
 @media print { :root { --page: #ffffff; --panel: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb;
+  --shade: transparent;
   --pass: #14703f; --pass-back: #ffffff; --fail: #b3261e; --fail-back: #ffffff; --fp32: #566170; --fp16: #0a66c2;
   --bf16: #7a4fc9; --int8: #b35309; color-scheme: light; }
   body { font-size: 11px; } main { max-width: none; padding: 0; } figure, tr, .card { break-inside: avoid; }

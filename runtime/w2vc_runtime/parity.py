@@ -3,168 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cases import NOISE
-from .error_rate import ErrorRates, error_rates, normalised
+from .error_rate import error_rates, normalised
 from .session import Session, Tensors
+from .verdict import Audio, Budget, Heard, Row, Verdict, percent, percent_text
 
 Array = NDArray[np.float32]
 Decode = Callable[[Array], str]
 """From the logits [frames, vocabulary] of a clip to its text."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a precision may cost.
-
-    difference: largest |graph - PyTorch| allowed, relative to PyTorch's largest |value| of that output.
-    choices: smallest share of equal choices: the best token or class, or the codevectors of a frame; of those on noise
-    and of those on recordings.
-    wer: largest rise of the word error rate over PyTorch's, in percentage points, on recordings with transcripts.
-    """
-
-    difference: float
-    choices: float
-    wer: float
-
-
-BUDGETS = {
-    "fp32": Budget(1e-4, 0.999, 0.1),
-    "fp16": Budget(2e-2, 0.99, 0.2),
-    "bf16": Budget(1e-1, 0.95, 0.2),
-    "int8": Budget(3e-1, 0.9, 0.5),
-}
 # Rounding moves a projected codevector by up to 0.01 of the largest value, another one is 0.05 away or more.
 SAME_CODEVECTOR = 0.03
-
-
-@dataclass(frozen=True)
-class Row:
-    """Outcome of one case. choices: how many there were; same: how many of them are equal. recorded: not noise."""
-
-    case: str
-    batch: int
-    seconds: float
-    difference: float
-    choices: int
-    same: int
-    recorded: bool = False
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Error rates on recordings with transcripts, of PyTorch (``reference``) and of the graph. words: in them all."""
-
-    words: int
-    reference: ErrorRates
-    graph: ErrorRates
-
-    @property
-    def rise(self) -> float:
-        """What the graph adds to PyTorch's word error rate, in percentage points."""
-        return round(100 * (self.graph.wer - self.reference.wer), 6)
-
-
-@dataclass(frozen=True)
-class Audio:
-    """The recordings among the cases.
-
-    directory: its name. clips: how many there are. seconds: of all of them. heard: None without transcripts.
-    """
-
-    directory: str
-    clips: int
-    seconds: float
-    heard: Heard | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for the manifest and the report."""
-        values: dict[str, Any] = {"directory": self.directory, "clips": self.clips, "seconds": round(self.seconds, 2)}
-        if self.heard is not None:
-            rates = {"reference": asdict(self.heard.reference), **asdict(self.heard.graph)}
-            values |= {"words": self.heard.words, **rates}
-        return values
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Outcome of the gate; ``problems`` is empty where the graph may be published. audio: None without recordings."""
-
-    budget: Budget
-    rows: tuple[Row, ...]
-    problems: tuple[str, ...]
-    audio: Audio | None = None
-
-    @property
-    def difference(self) -> float:
-        """Worst relative difference."""
-        return max(row.difference for row in self.rows)
-
-    @property
-    def same(self) -> float | None:
-        """Share of choices that are equal, on noise or on recordings: the lower; None for a head that makes none."""
-        shares = []
-        for recorded in (False, True):
-            rows = [row for row in self.rows if row.recorded == recorded]
-            if choices := sum(row.choices for row in rows):
-                shares.append(sum(row.same for row in rows) / choices)
-        return min(shares, default=None)
-
-    @property
-    def changed(self) -> float:
-        """Share of choices that are not equal, on noise or on recordings: the higher."""
-        return 0.0 if self.same is None else 1.0 - self.same
-
-    @property
-    def heard(self) -> Heard | None:
-        """Error rates; None without transcripts."""
-        return self.audio.heard if self.audio else None
-
-    @property
-    def rise(self) -> float:
-        """What the graph adds to PyTorch's word error rate, in percentage points; 0 without transcripts."""
-        return self.heard.rise if self.heard else 0.0
-
-    @property
-    def material(self) -> str:
-        """What the graph was judged on."""
-        if self.audio is None:
-            return f"{NOISE}, and no recordings"
-        return f"{NOISE}, and {self.audio.clips} recordings in {self.audio.directory}"
-
-    @property
-    def summary(self) -> str:
-        """One line."""
-        chosen = "" if self.same is None else f", {self.same:.2%} of the choices the same"
-        recorded = sum(row.recorded for row in self.rows)
-        recordings = f", {recorded} of recordings in {self.audio.directory}" if self.audio else " and no recordings"
-        rates = ""
-        if self.heard:
-            rates = (
-                f", word error rate {self.heard.graph.wer:.2%} (PyTorch {self.heard.reference.wer:.2%}, "
-                f"allowed {self.budget.wer:+g} points)"
-            )
-        return (
-            f"{len(self.rows) - recorded} cases of noise{recordings}, worst difference {self.difference:.1e} of "
-            f"the largest value (allowed {self.budget.difference:.0e}){chosen}{rates}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for the manifest and the report; differences to two digits, so that reports can be compared."""
-        return {
-            "passed": not self.problems,
-            "summary": self.summary,
-            "budget": asdict(self.budget),
-            "problems": list(self.problems),
-            "material": self.material,
-            "audio": self.audio and self.audio.to_dict(),
-            "cases": [{**asdict(row), "difference": _rounded(row.difference)} for row in self.rows],
-        }
+# Differences are relative to the largest value of an output, or to this where it is smaller: an output of nothing but
+# zeros has no size of its own, and sums of values near 1 are rounded by about as much in float32.
+LEAST_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -180,6 +37,11 @@ class Expected:
     frames: int | None
     largest: float
     best: NDArray[np.int32] | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is numbers, and something can be compared with it."""
+        return bool(np.isfinite(self.largest) and np.isfinite(self.values).all())
 
     @classmethod
     def whole(cls, values: Array) -> Expected:
@@ -234,21 +96,26 @@ def verify(
     scales = {corpus: _scales(each for each in cases if each.corpus == corpus) for corpus in {c.corpus for c in cases}}
     rows, problems, texts = [], [], []
     for case in cases:
+        sound = all(each.finite for expected in case.expected.values() for each in expected)
         outputs = session.run(case.inputs)
         row = _compare(case, outputs, scales[case.corpus], chosen, budget)
         rows.append(row)
         if decode is not None and case.text is not None:
             (expected,) = case.expected["logits"]
             actual = decode(outputs["logits"][0, : expected.frames]) if np.isfinite(row.difference) else ""
-            texts.append((case.text, decode(expected.values), actual))
-        if not np.isfinite(row.difference):
-            problems.append(f"{row.case}: the graph gives NaN or a wrong number of frames")
-        elif row.difference > budget.difference:
+            texts.append((case.text, decode(expected.values) if sound else "", actual))
+        if not sound:
+            problems.append(f"{row.case}: what PyTorch computes is not finite, and nothing can equal it")
+        elif not np.isfinite(row.difference):
+            problems.append(f"{row.case}: the graph gives NaN, infinity or a wrong number of frames")
+        elif not row.difference <= budget.difference:
             problems.append(f"{row.case}: differs by {row.difference:.1e} of the largest value")
     verdict = Verdict(budget, tuple(rows), tuple(problems), _audio(cases, texts))
-    if not problems and verdict.same is not None and verdict.same < budget.choices:
-        problems.append(f"{verdict.same:.2%} of the choices are the same, {budget.choices:.1%} is required")
-    if verdict.rise > budget.wer:
+    if not problems and verdict.same is not None and not verdict.same >= budget.choices:
+        problems.append(
+            f"{percent_text(percent(verdict.same))} of the choices are the same, {100 * budget.choices:g} % is required"
+        )
+    if not verdict.rise <= budget.wer:
         problems.append(
             f"the word error rate on the recordings is {verdict.rise:.2f} points above PyTorch's, "
             f"{budget.wer:g} are allowed"
@@ -257,11 +124,12 @@ def verify(
 
 
 def _scales(cases: Iterable[Reference]) -> dict[str, float]:
-    """The largest |value| of each output."""
+    """The largest |value| of each output, at least `LEAST_SCALE`."""
     largest: dict[str, float] = {}
     for case in cases:
         for name, values in case.expected.items():
-            largest[name] = max(largest.get(name, 0.0), *(value.largest for value in values))
+            finite = (value.largest for value in values if value.finite)
+            largest[name] = max(largest.get(name, LEAST_SCALE), *finite, LEAST_SCALE)
     return largest
 
 
@@ -280,11 +148,6 @@ def _audio(cases: Sequence[Reference], texts: Sequence[tuple[str, str, str]]) ->
     return Audio(str(clips[0].corpus), len(clips), sum(case.seconds for case in clips), rates)
 
 
-def _rounded(difference: float) -> float | None:
-    """Two digits; None for a difference that JSON has no number for."""
-    return float(f"{difference:.1e}") if np.isfinite(difference) else None
-
-
 def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen: str | None, budget: Budget) -> Row:
     difference, choices, same = 0.0, 0, 0
     changed: set[int] = set()
@@ -296,11 +159,11 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
         for index, (row, wanted) in enumerate(zip(actual, expected)):
             got = row if wanted.frames is None or not row.ndim else row[: wanted.frames]
             shape = wanted.values.shape if wanted.frames is None else (wanted.frames, *wanted.values.shape[1:])
-            if got.shape != shape or not np.isfinite(got).all():
+            if got.shape != shape or not np.isfinite(got).all() or not wanted.finite:
                 difference = float("inf")
                 continue
             rows = got if wanted.frames is None else got[spaced(len(wanted.values), wanted.frames)]
-            errors = np.abs(rows - wanted.values) / scales[name]
+            errors = np.abs(rows.astype(np.float64) - wanted.values) / scales[name]  # float32 could overflow
             if name == chosen:
                 if name == "logits":
                     best = wanted.values.argmax(-1) if wanted.best is None else wanted.best

@@ -9,9 +9,10 @@ from typing import Any
 
 from .errors import BundleError, InferenceError, OptionError
 from .manifest import Graph, Manifest, check_files, digest, find_graph
-from .parity import Budget, Reference, Verdict, verify
+from .parity import Reference, verify
 from .session import open_bundle
 from .stored import read
+from .verdict import Budget, Verdict, percent, percent_text
 
 REPORT = "report.json"
 HEADER = (
@@ -121,4 +122,4 @@ def _outcome(
 
 
 def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
+    return "-" if share is None else percent_text(percent(share))

@@ -22,6 +22,7 @@ from w2vc_model import SpeechModel
 from w2vc_runtime.command import own_version
 
 from .builder import Graph, Length, Traced
+from .layers import label
 from .operators import OPERATORS
 
 OPSET = 20
@@ -35,9 +36,9 @@ BACKBONE = "backbone."
 def trace(model: SpeechModel) -> ir.Model:
     """Write down a model as a graph in fp32 whose batch and time axes vary.
 
-    Nodes and weights are named after the modules that they belong to, such as ``encoder.layers.3.ffn1``. The weights
-    are the model's own tensors, read when the graph is written. Raises `NotImplementedError` where the model calls a
-    function that has no translation.
+    Nodes and weights are named after the modules that they belong to, such as ``encoder.layers.3.ffn1``, and nodes know
+    their layer (`label`). The weights are the model's own tensors, read when the graph is written. Raises
+    `NotImplementedError` where the model calls a function that has no translation.
     """
     tensors = (*model.named_parameters(), *model.named_buffers())
     graph = Graph({id(tensor): name.removeprefix(BACKBONE) for name, tensor in tensors})
@@ -58,6 +59,7 @@ def trace(model: SpeechModel) -> ir.Model:
     )
     result = ir.Model(traced, ir_version=IR_VERSION, producer_name="w2vc", producer_version=own_version())
     RemoveUnusedNodesPass()(result)
+    label(traced)
     return result
 
 
