@@ -132,9 +132,10 @@ class Fitting:
 
     @cached_property
     def _largest(self) -> dict[str, float]:
-        """What static quantisation has to know."""
+        """What static quantisation has to know; 1 where there is nothing but zeros, which any scale fits."""
         names = list(dict.fromkeys(str(each.source.name) for each in products(self._load().graph, ())))
-        return largest_values(self._load, names, self.calibration, self.scratch)
+        found = largest_values(self._load, names, self.calibration, self.scratch)
+        return {name: size or 1.0 for name, size in found.items()}
 
     def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
         model, counted = self._load(), dict[str, int]()
