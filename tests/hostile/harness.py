@@ -1,0 +1,199 @@
+"""Runs a command of ours on an input that was made to break it, and says what is wrong with what came of it.
+
+What must hold: an exit code that the documents name, no traceback, on standard error no line but ours, nothing that a
+native library wrote past Python, and no file opened that is not the input's. Scripts beside this one make inputs of one
+kind each, the same ones every time; run as programs they try all, and print how many came to what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import io
+import os
+import re
+import sys
+import sysconfig
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LINE = re.compile(r"w2vc(-export)?( \w+)?: .")
+# What Python opens when it imports a module, and to know the machine.
+OWN = tuple(
+    os.path.realpath(path)
+    for path in {
+        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, "/proc", "/sys", "/dev/null", "/etc/os-release",
+        ROOT / "model", ROOT / "runtime", ROOT / "exporter",
+    }
+)  # fmt: skip
+EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
+IN_OPEN, IN_NONBLOCK = 0x20, 0x800
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a command did.
+
+    code: with which it ended. output, errors: what it printed. native: what was written to the file descriptors of the
+    process beside that. opened: files that it opened, or wanted to, and are not the input's; and programs that it ran.
+    """
+
+    code: int
+    output: str
+    errors: str
+    native: str
+    opened: tuple[str, ...]
+
+    @property
+    def fault(self) -> str | None:
+        """What must not be, or None."""
+        lines = self.errors.splitlines()
+        if "Traceback" in self.errors or self.code not in (0, 1, 2):
+            return f"ended with {self.code}: {lines[-2:]}"
+        if self.opened:
+            return f"opened {', '.join(self.opened)}"
+        if self.native:
+            return f"native libraries wrote {self.native[:300]!r}"
+        if strange := [line for line in lines if not LINE.match(line)]:
+            return f"wrote {strange[0]!r}"
+        if self.code and not lines:
+            return f"ended with {self.code} without a word"
+        return None
+
+
+def attempt(
+    main: Callable[[list[str]], int], arguments: Sequence[object], inside: Iterable[Path], outside: Path | None = None
+) -> Attempt:
+    """Run a command line. inside: files and directories that it may open. outside: a directory that is watched.
+
+    Python says what it opens itself. What native libraries open is seen in ``outside`` alone, by the kernel.
+    """
+    allowed = (*OWN, *map(os.path.realpath, inside))
+    with _written() as native, _printed() as (output, errors), _opened() as opened, _watched(outside) as entered:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    foreign = [path for path in dict.fromkeys(opened) if not _within(path, allowed)]
+    return Attempt(code, output(), errors(), native(), (*foreign, *entered))
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[Callable[[], str]]:
+    """What arrives at the file descriptors of standard output and error."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    content = b""
+    kept = [os.dup(1), os.dup(2)]
+    with tempfile.TemporaryFile() as file:
+        try:
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+            yield lambda: content.decode(errors="replace")
+        finally:
+            ctypes.CDLL(None).fflush(None)
+            for descriptor, old in zip((1, 2), kept):
+                os.dup2(old, descriptor)
+                os.close(old)
+            file.seek(0)
+            content = file.read()
+
+
+@contextlib.contextmanager
+def _printed() -> Iterator[tuple[Callable[[], str], Callable[[], str]]]:
+    """What Python prints: to streams in UTF-8, as a terminal has them, that are nobody's file descriptor."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    contents = [lambda stream=stream: stream.buffer.getvalue().decode() for stream in streams]
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        yield contents[0], contents[1]
+
+
+_listener: list[str] | None = None
+_listening = False
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if _listener is None:
+        return
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        _listener.append(os.fsdecode(arguments[0]))
+    elif event in EVENTS:
+        _listener.append(f"{event} {arguments[0]!r}")
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[list[str]]:
+    """Every file that Python opens, or is asked to, and every program that it runs."""
+    global _listener, _listening
+    if not _listening:
+        sys.addaudithook(_hear)  # for good: there is no way to take it back
+        _listening = True
+    _listener = heard = []
+    try:
+        yield heard
+    finally:
+        _listener = None
+
+
+def _within(path: str, places: Iterable[str]) -> bool:
+    real = os.path.realpath(path)
+    return any(real == place or real.startswith(place + os.sep) for place in places)
+
+
+@contextlib.contextmanager
+def _watched(folder: Path | None) -> Iterator[list[str]]:
+    """Files of a directory that anybody opens, native libraries included."""
+    names: list[str] = []
+    if folder is None:
+        yield names
+        return
+    libc = ctypes.CDLL(None)
+    descriptor = libc.inotify_init1(IN_NONBLOCK)
+    try:
+        if libc.inotify_add_watch(descriptor, os.fsencode(folder), IN_OPEN) < 0:
+            raise OSError(f"cannot watch {folder}")
+        yield names
+        with contextlib.suppress(BlockingIOError):
+            while events := os.read(descriptor, 1 << 16):
+                while events:
+                    length = int.from_bytes(events[12:16], sys.byteorder)
+                    name = events[16 : 16 + length].rstrip(b"\0").decode(errors="replace")
+                    if name:  # otherwise somebody looked at the directory itself
+                        names.append(f"{folder}/{name} (by whomever)")
+                    events = events[16 + length :]
+    finally:
+        os.close(descriptor)
+
+
+def tally(kind: str, results: Iterable[tuple[str, Sequence[Attempt], str | None]]) -> int:
+    """Print what inputs came to; return an exit code.
+
+    results: of each input its name, the attempts, and what is wrong beside what `Attempt.fault` says, or None.
+    """
+    counts: Counter[str] = Counter()
+    faults = []
+    for name, attempts, wrong in results:
+        counts["inputs"] += 1
+        for each in attempts:
+            counts["attempts"] += 1
+            counts[f"ended with {each.code}"] += 1
+            if each.fault is not None:
+                faults.append(f"{name}: {each.fault}")
+        if wrong is not None:
+            faults.append(f"{name}: {wrong}")
+    for fault in faults:
+        print(fault)
+    print(f"{kind}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+def command(name: str) -> Callable[[list[str]], int]:
+    """The entry point of ``w2vc`` or ``w2vc-export``."""
+    modules = {"w2vc": "w2vc_runtime.cli", "w2vc-export": "w2vc_exporter.cli"}
+    return importlib.import_module(modules[name]).main
