@@ -93,11 +93,11 @@ def info(bundle: Path, as_json: bool) -> int:
         "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
         "frames": ", ".join(_pace(name, frames, rate) for name, frames in manifest.frames.items()),
         "padding": manifest.padding,
-        "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
+        "source": f"{manifest.source.name} ({manifest.source.sha256[:12]})",
         "created": manifest.created,
     }
     for precision, verdict in manifest.verification.items():
-        rows[f"{precision} verified"] = verdict["summary"]
+        rows[f"{precision} verified"] = verdict.summary
     if manifest.engines:
         rows["engines"] = "; ".join(f"{engine.file} ({engine.summary})" for engine in manifest.engines)
     if manifest.ctc is not None:

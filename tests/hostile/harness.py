@@ -28,8 +28,8 @@ LINE = re.compile(r"w2vc(-export)?( \w+)?: .")
 OWN = tuple(
     os.path.realpath(path)
     for path in {
-        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, "/proc", "/sys", "/dev/null", "/etc/os-release",
-        ROOT / "model", ROOT / "runtime", ROOT / "exporter",
+        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, "/proc", "/sys", "/dev/null",
+        "/etc/os-release", ROOT / "model", ROOT / "runtime", ROOT / "exporter",
     }
 )  # fmt: skip
 EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")

@@ -136,12 +136,12 @@ def compile_graph(
     """
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)
-    entries = tuple(profile.to_dict(manifest) for profile in profiles)
+    entries = tuple(profile.entry(manifest) for profile in profiles)
     gpu = None if options.compiler.names_targets else find_gpu()
     job = {
         "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
-        "profiles": [entry["shapes"] for entry in entries],
+        "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
     answer = _work(options.compiler, job, report)
