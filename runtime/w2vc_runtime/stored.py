@@ -13,7 +13,6 @@ and besides ``rows`` (most frames of a clip in ``values``), ``chosen`` (see `par
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
