@@ -6,6 +6,7 @@ import io
 import math
 import re
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -62,4 +63,6 @@ def _array(content: bytes) -> NDArray:
     shape = tuple(map(int, re.findall(rb"\d+", header[3])))
     if math.prod(shape) * dtype.itemsize != len(content) - end or not dtype.itemsize:
         raise DocumentError(f"an array of shape {list(shape)} is not as large as it says")
+    if dtype.kind == "U" and np.frombuffer(content, "<u4", offset=end).max(initial=0) > sys.maxunicode:
+        raise DocumentError("it holds a text that is none")
     return np.frombuffer(content, dtype, offset=end).reshape(shape, order="F" if header[2] == b"True" else "C")

@@ -112,7 +112,10 @@ def _written() -> Iterator[Callable[[], str]]:
 @contextlib.contextmanager
 def _printed() -> Iterator[tuple[Callable[[], str], Callable[[], str]]]:
     """What Python prints: to streams in UTF-8, as a terminal has them, that are nobody's file descriptor."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    streams = [
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=errors, write_through=True)
+        for errors in ("strict", "backslashreplace")
+    ]
     contents = [lambda stream=stream: stream.buffer.getvalue().decode() for stream in streams]
     with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         yield contents[0], contents[1]

@@ -28,7 +28,7 @@ from .types import (
 )
 
 __all__ = [
-    "FILE_NAME", "HEADS", "LEAST_CAPABILITY", "SCHEMA", "Budget", "Certified", "CertifiedAudio", "Ctc", "Engine", "EngineProfile",
-    "FileEntry", "Frames", "Graph", "Kept", "Labels", "Manifest", "Source", "Tensor", "check_file", "check_files",
-    "digest", "file_entry", "find_graph", "locate", "wrapping",
+    "FILE_NAME", "HEADS", "LEAST_CAPABILITY", "SCHEMA", "Budget", "Certified", "CertifiedAudio", "Ctc", "Engine",
+    "EngineProfile", "FileEntry", "Frames", "Graph", "Kept", "Labels", "Manifest", "Source", "Tensor", "check_file",
+    "check_files", "digest", "file_entry", "find_graph", "locate", "wrapping",
 ]  # fmt: skip

@@ -23,6 +23,10 @@ def locate(bundle: Path, name: str, remedy: str = "export the bundle again") -> 
     """
     path = bundle / name
     try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:  # what runs a graph could not open it
+        raise BundleError(f"{bundle} has a name that is not UTF-8; give it another") from error
+    try:
         if not bundle.is_dir():
             raise BundleError(f"{bundle} is not a directory; expected a bundle that w2vc-export wrote")
         within = os.path.realpath(path).startswith(os.path.join(os.path.realpath(bundle), ""))

@@ -233,6 +233,17 @@ class CertifiedCase:
 
 
 @dataclass(frozen=True)
+class CertifiedSession:
+    """What one session made of a graph. session: what ran it. None without choices, or without transcripts."""
+
+    session: str
+    passed: bool
+    difference: Amount | None
+    same_percent: Amount | None
+    error_percent: Amount | None
+
+
+@dataclass(frozen=True)
 class CertifiedAudio:
     """The recordings that a graph was judged on.
 
@@ -251,7 +262,10 @@ class CertifiedAudio:
 
 @dataclass(frozen=True)
 class Certified:
-    """The verdict on a precision when the bundle was made. material: what it was judged on. reference: against what."""
+    """The verdict on a precision when the bundle was made.
+
+    material: what it was judged on. reference: against what. sessions: what each made of it, where several ran it.
+    """
 
     passed: bool
     summary: str
@@ -261,3 +275,4 @@ class Certified:
     audio: CertifiedAudio | None
     cases: Annotated[tuple[CertifiedCase, ...], AtLeast(1)]
     reference: str
+    sessions: tuple[CertifiedSession, ...] = field(default=(), metadata=OMITTED)
