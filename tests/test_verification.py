@@ -96,10 +96,12 @@ def test_another_graph_under_new_hashes_fails(change, line, bundle, capsys):
 
 
 def test_a_graph_that_cannot_be_loaded_fails(bundle, capsys):
-    (bundle / "model.onnx").write_bytes(b"no graph")
-    sign(bundle)
+    rewrite(bundle, lambda graph: graph.opset_import[0].ClearField("version"))
     assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
     assert "cannot load" in capsys.readouterr().err
+    (bundle / "model.onnx").write_bytes(b"no graph")
+    sign(bundle)
+    assert "model.onnx is not an ONNX graph" in refused(capsys, run_cli.main, "verify", bundle, "--provider", "cpu")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "verification.npz"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
+from .documents import printable
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
@@ -109,7 +110,7 @@ def info(bundle: Path, as_json: bool) -> int:
     rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
-        print(f"{name:<{width}}{value}")
+        print(f"{name:<{width}}{printable(value)}")
     return DONE
 
 

@@ -61,9 +61,7 @@ def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
     for name in arrays:
         yield f"without {name}", packed({}, [name])
         yield f"{name} pickled", packed({name: npy(np.array([{"a": 1}], dtype=object))})
-        yield f"{name} empty", packed({name: npy(np.zeros((0, 0), np.float32))})
-        yield f"{name} complex", packed({name: npy(np.zeros(arrays[name].shape, np.complex64))})
-    for number in (np.nan, np.inf, -np.inf):
+    for number in (np.nan, np.inf):
         changed = values.copy()
         changed[3, 5] = number
         yield f"a value is {number}", packed({"logits.values": npy(changed)})
@@ -94,7 +92,6 @@ def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "chosen past Unicode", packed({"chosen": npy(np.array("a"), header("'<U1'", shape="()"))[:-4] + b"\xff" * 4})
     yield "more", packed({"more": npy(np.zeros(3))})
     yield "more outside", packed({"../../outside/a": npy(np.zeros(3))})
-    yield "all zero", packed({"logits.values": npy(0 * values), "logits.largest": npy(0 * arrays["logits.largest"])})
     members = [(f"{name}.npy", npy(value)) for name, value in arrays.items()]
     yield "compressed", zipped(members, zipfile.ZIP_DEFLATED)
     yield "bomb", zipped([*members, ("a.npy", bytes(50_000_000))], zipfile.ZIP_DEFLATED)

@@ -32,9 +32,10 @@ LINE = re.compile(r"w2vc(-export)?( \w+)?: .")
 OWN = tuple(
     os.path.realpath(path)
     for path in {
-        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, "/proc", "/sys", "/dev/null",
+        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path[1:], "/proc", "/sys", "/dev/null",
         "/etc/os-release", ROOT / "model", ROOT / "runtime", ROOT / "exporter",
     }
+    if path and not os.path.realpath(tempfile.gettempdir()).startswith(os.path.realpath(path))
 )  # fmt: skip
 EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
 IN_OPEN, IN_NONBLOCK = 0x20, 0x800
@@ -84,7 +85,7 @@ def attempt(
             code = main([str(argument) for argument in arguments])
         except SystemExit as ended:
             code = int(ended.code or 0)
-    foreign = [path for path in dict.fromkeys(opened) if not _within(path, allowed)]
+    foreign = [path for path in dict.fromkeys(opened) if path.startswith(EVENTS) or not _within(path, allowed)]
     return Attempt(code, output(), errors(), native(), (*foreign, *entered))
 
 
