@@ -80,8 +80,7 @@ def _fields(wanted: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 def _rule(rule: Rule, kind: str) -> dict[str, Any]:
     if isinstance(rule, Range):
-        ends = {"minimum": rule.low, "maximum": rule.high}
-        return {name: value for name, value in ends.items() if value is not None}
+        return {"minimum": rule.low, "maximum": rule.high}
     if isinstance(rule, OneOf):
         return {"enum": list(rule.values)}
     if isinstance(rule, Pattern):

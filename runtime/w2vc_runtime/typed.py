@@ -33,16 +33,16 @@ class TypeMismatch(W2vcError, ValueError):
 
 @dataclass(frozen=True)
 class Range:
-    """A number from ``low`` to ``high``; None for no end."""
+    """A number from ``low`` to ``high``."""
 
     low: float
-    high: float | None = None
+    high: float
 
     def allows(self, value: Any) -> bool:
-        return self.low <= value and (self.high is None or value <= self.high)
+        return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"at least {self.low:,}" if self.high is None else f"from {self.low:,} to {self.high:,}"
+        return f"from {self.low:,} to {self.high:,}"
 
 
 @dataclass(frozen=True)

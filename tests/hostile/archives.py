@@ -90,6 +90,8 @@ def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "rows of 2^62", packed({"rows": npy(np.array(2**62))})
     yield "chosen of another", packed({"chosen": npy(np.array("scores"))})
     yield "chosen past Unicode", packed({"chosen": npy(np.array("a"), header("'<U1'", shape="()"))[:-4] + b"\xff" * 4})
+    yield "values of 0", packed({"logits.values": npy(0 * values)})
+    yield "values of other frames", packed({"logits.values": npy(values[::-1].copy())})
     yield "more", packed({"more": npy(np.zeros(3))})
     yield "more outside", packed({"../../outside/a": npy(np.zeros(3))})
     members = [(f"{name}.npy", npy(value)) for name, value in arrays.items()]
