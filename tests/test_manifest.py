@@ -22,6 +22,7 @@ from w2vc_runtime import cli as run_cli
 from w2vc_runtime import documents, load
 from w2vc_runtime.answers import ANSWERS
 from w2vc_runtime.documents import DocumentError, parse
+from w2vc_runtime.engines import compiler
 from w2vc_runtime.engines.ep_context import write_ep_context
 from w2vc_runtime.errors import BundleError
 from w2vc_runtime.features import RECIPES
@@ -211,6 +212,16 @@ def test_an_engine_wraps_its_own_plan(bundle):
     check_files(bundle, wrapped(own))
     with pytest.raises(BundleError, match="would open '/plan2'"):
         check_files(bundle, wrapped(own.replace(b"a.plan", b"/plan2")))
+
+
+def test_engines_are_not_put_outside_the_bundle(bundle):
+    outside = bundle.parent / "outside"
+    outside.mkdir()
+    (outside / "mine.onnx").write_bytes(b"a")
+    (bundle / "engines").symlink_to(outside)
+    with pytest.raises(BundleError, match="engines is a link"), compiler._folder(bundle):
+        pass
+    assert (outside / "mine.onnx").read_bytes() == b"a"
 
 
 LIMITS = {

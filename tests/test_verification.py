@@ -123,6 +123,29 @@ def test_reports_that_do_not_belong(digits, bundle, capsys):
     assert "has no report.json" in refused(capsys, run_cli.main, "verify", bundle)
 
 
+def test_the_page_is_that_of_the_report(bundle, capsys):
+    page = bundle / "report.html"
+    content = page.read_bytes()
+    for other in (b"", content[:-1], content.replace(b"e-0", b"e-1"), content + b"\n"):
+        page.write_bytes(other)
+        line = refused(capsys, run_cli.main, "verify", bundle)
+        assert f"{page} is damaged: it does not match report.json's sha256; export the bundle again" in line
+    page.unlink()
+    assert "has no report.html" in refused(capsys, run_cli.main, "verify", bundle)
+    page.write_bytes(content)
+    report = json.loads((bundle / "report.json").read_text())
+    del report["page"]
+    (bundle / "report.json").write_text(json.dumps({**report, "sha256": digest(report)}))
+    assert "does not say what its page report.html is" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "report.json", "report.html", "verification.npz", "model.onnx"])
+def test_a_directory_in_place_of_a_file(name, bundle, capsys):
+    (bundle / name).unlink()
+    (bundle / name).mkdir()
+    assert f"{bundle / name} is not a file" in refused(capsys, run_cli.main, "verify", bundle)
+
+
 def test_audio_that_this_numpy_makes_otherwise(bundle, capsys, monkeypatch):
     monkeypatch.setattr(cases, "SPEECH_LEVEL", 0.2)
     assert "does not make the audio that" in refused(capsys, run_cli.main, "verify", bundle)
@@ -139,6 +162,16 @@ def test_bundles_that_hold_no_reference_or_another(bundle, capsys):
     (bundle / "manifest.json").write_text(dataclasses.replace(manifest, files=files).to_json())
     sign(bundle)
     assert "has no verification.npz" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["logits.values", "logits.largest"])
+def test_references_are_finite(name, number, bundle, capsys):
+    arrays = dict(np.load(bundle / "verification.npz"))
+    arrays[name].flat[3] = number
+    np.savez(bundle / "verification.npz", **arrays)
+    sign(bundle)
+    assert "(logits has a value that is not finite)" in refused(capsys, run_cli.main, "verify", bundle)
 
 
 def test_a_precision_that_is_not_there(bundle, capsys):

@@ -24,7 +24,7 @@ class CheckedSession:
         for tensor in self._outputs:
             value = results.get(tensor.name)
             if value is None or not _fits(value, tensor, sizes):
-                found = f"{value.dtype} {list(value.shape)}" if value is not None else "nothing"
+                found = f"{value.dtype.name} {list(value.shape)}" if value is not None else "nothing"
                 raise InferenceError(
                     f"the graph gives {found} as {tensor.name}, and its manifest says {tensor.dtype} "
                     f"[{', '.join(map(str, tensor.shape))}]; export the bundle again"

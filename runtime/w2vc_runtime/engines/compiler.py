@@ -205,6 +205,8 @@ def compile_bundle(
 def _folder(bundle: Path) -> Iterator[Path]:
     """The directory of the engines, rid of what a killed compilation left in it."""
     folder = bundle / FOLDER
+    if folder.is_symlink():  # what is not listed is removed from it
+        raise BundleError(f"{folder} is a link; remove it, and the engines are put into a directory of the bundle")
     folder.mkdir(exist_ok=True)
     try:
         yield folder
