@@ -130,8 +130,8 @@ def test_layers_of_an_untrained_model_are_kept_one_by_one(tmp_path):
     budget = f"difference={export(loose).verdicts['int8'].difference / 1.2:.6f},tokens=0%"
     result = export(ExportOptions(checkpoint, "ctc", "int8", budget=budget, output=tmp_path / "b"))
     (kept,) = result.manifest.graphs[0].kept
-    assert kept["reason"].startswith("int8 costs the most in ")
+    assert kept.reason.startswith("int8 costs the most in ")
     graph = onnx.load(tmp_path / "b" / "model_int8.onnx").graph
-    labels = {entry.value for node in graph.node if node.name in kept["nodes"] for entry in node.metadata_props}
-    assert kept["reason"] == f"int8 costs the most in {said(sorted(labels))}"
+    labels = {entry.value for node in graph.node if node.name in kept.nodes for entry in node.metadata_props}
+    assert kept.reason == f"int8 costs the most in {said(sorted(labels))}"
     assert {"MatMulInteger"} <= {node.op_type for node in graph.node}

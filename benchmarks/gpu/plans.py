@@ -27,7 +27,6 @@ from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.manifest import Engine, Manifest, find_graph
 from w2vc_runtime.parity import verify
 from w2vc_runtime.session import open_session
-from w2vc_runtime.verdict import Budget
 
 BACKEND = "tensorrt-rtx"
 CARRIED = ("digits", "digits-bert")
@@ -110,7 +109,7 @@ def measuring(job: Cell) -> Measure:
                 start = time.perf_counter()
                 session = opened(bundle, manifest, engine, job["device"])
                 found[state] = {"load": time.perf_counter() - start, **calls(session, timed)}
-            budget = Budget(**manifest.verification[engine.precision]["budget"])
+            budget = manifest.verification[engine.precision].budget
             verdict = verify(session, references, budget, chosen_output)
             del session  # which keeps its kernels once more as it goes
         return {

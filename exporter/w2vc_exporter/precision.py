@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from w2vc_runtime.manifest import Budget, Kept
 from w2vc_runtime.parity import Reference
 from w2vc_runtime.session import Session, Tensors, open_session
-from w2vc_runtime.verdict import Budget, Verdict, worst
+from w2vc_runtime.verdict import Verdict, worst
 
 from . import bundle
 from .graph.layers import inherit, parts, said
@@ -36,14 +37,6 @@ Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
 # What runs a graph, as the certificate names it.
 SESSIONS = {"cpu": "ONNX Runtime", "openvino": "OpenVINO"}
 ROUNDED = "ONNX Runtime with every rounding computed"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Nodes that stay in fp32 because the budget asked for it. reason: what was measured."""
-
-    nodes: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True)

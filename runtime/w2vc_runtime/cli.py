@@ -25,6 +25,7 @@ from .command import (
     reason,
     say,
 )
+from .documents import printable
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
@@ -136,11 +137,11 @@ def info(bundle: Path, as_json: bool) -> int:
         "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
         "frames": ", ".join(_pace(name, frames, rate) for name, frames in manifest.frames.items()),
         "padding": manifest.padding,
-        "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
+        "source": f"{manifest.source.name} ({manifest.source.sha256[:12]})",
         "created": manifest.created,
     }
     for precision, verdict in manifest.verification.items():
-        rows[f"{precision} verified"] = verdict["summary"]
+        rows[f"{precision} verified"] = verdict.summary
     if manifest.engines:
         rows["engines"] = "; ".join(f"{engine.file} ({engine.summary})" for engine in manifest.engines)
     if manifest.ctc is not None:
@@ -151,7 +152,7 @@ def info(bundle: Path, as_json: bool) -> int:
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
     rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
-    say("".join(f"{name:<{width}}{value}\n" for name, value in rows.items()))
+    say("".join(f"{name:<{width}}{printable(value)}\n" for name, value in rows.items()))
     return DONE
 
 

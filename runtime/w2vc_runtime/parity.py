@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .error_rate import error_rates, normalised
+from .manifest import Budget
 from .session import Session, Tensors
-from .verdict import Audio, Budget, Heard, Row, Verdict, percent, percent_text
+from .verdict import Audio, Heard, Row, Verdict, percent, percent_text
 
 Array = NDArray[np.float32]
 Decode = Callable[[Array], str]

@@ -11,22 +11,7 @@ import numpy as np
 
 from .cases import NOISE
 from .error_rate import ErrorRates
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a precision may cost.
-
-    difference: largest |graph - PyTorch| allowed, relative to PyTorch's largest |value| of that output.
-    choices: smallest share of equal choices: the best token or class, or the codevectors of a frame; of those on noise
-    and of those on recordings.
-    wer: largest rise of the word error rate over PyTorch's, in percentage points, on recordings with transcripts.
-    """
-
-    difference: float
-    choices: float
-    wer: float
-
+from .manifest import Budget
 
 BUDGETS = {
     "fp32": Budget(1e-4, 0.999, 0.1),
