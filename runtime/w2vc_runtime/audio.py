@@ -107,7 +107,7 @@ class _Bounds:
             raise AudioError(f"{self.name} has {channels} channels; expected 1 to {MOST_CHANNELS}")
         samples = int(frames * self._sampling_rate / rate)
         decoded = 4 * (frames * (channels + 1) + samples)  # and mixed, and resampled
-        problem = self._too_long(samples) or shortage(decoded)
+        problem = self._too_long(samples) or shortage(f"{frames} samples in {channels} channels", decoded)
         if problem is not None:
             raise AudioError(f"{self.name} is too long: {problem}; cut it into shorter recordings")
         return int(rate)
@@ -183,6 +183,8 @@ def _open(source: Any, name: str) -> Any:
         raise AudioError(f"audio must be {expected}, got {_shown(source)}")
     try:
         return _content(source, name)
+    except AudioError:
+        raise
     except (OSError, ValueError) as error:  # closed, not open for reading
         raise AudioError(f"the file object cannot be read: {_reason(error)}") from error
 
@@ -204,6 +206,8 @@ def _open_path(path: str | os.PathLike[str], name: str) -> Any:
             raise AudioError(f"{name} is empty: it holds no bytes")
         os.close(os.open(encoded, os.O_RDONLY))  # libsndfile does not say why it cannot
         return encoded
+    except AudioError:
+        raise
     except FileNotFoundError as error:
         raise AudioError(f"{name} does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL

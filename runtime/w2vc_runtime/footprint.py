@@ -38,7 +38,7 @@ WIDENED = 6
 FIXED_BYTES = 32 << 20
 FLOAT_BYTES = 4
 # Of what is free, so that the clip that is said to fit still does when it is tried.
-ROUNDED_OFF = 0.95
+SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,12 @@ class Footprint:
 
     def shortage(self, batch: int, samples: int, sampling_rate: int) -> str | None:
         """That a batch takes more memory than there is, for people, and what would not; None where it does not."""
-        problem = shortage(self.needed(batch, samples))
+        seconds = duration_shown(samples / sampling_rate)
+        problem = shortage(seconds if batch == 1 else f"{batch} clips of {seconds}", self.needed(batch, samples))
         if problem is None:
             return None
-        longest = self.longest((available_bytes() or 0) * ROUNDED_OFF) / sampling_rate
-        clips = "a clip" if batch == 1 else f"a batch of {batch} clips"
-        shown = duration_shown(samples / sampling_rate)
-        return f"{clips} of {shown}: {problem}, enough for a clip of {duration_shown(longest)}"
+        longest = self.longest((available_bytes() or 0) * SURE) / sampling_rate
+        return f"{problem}, enough for a clip of {duration_shown(longest)}"
 
     @classmethod
     def of(cls, bundle: Path, manifest: Manifest, provider: str) -> Footprint | None:

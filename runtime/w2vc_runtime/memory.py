@@ -10,24 +10,32 @@ from pathlib import Path
 LITTLE_BYTES = 128 << 20
 
 
-def shortage(needed: float) -> str | None:
-    """That so many bytes are more than there are, for people; None where they are not, or where nobody knows."""
+def shortage(what: str, needed: float) -> str | None:
+    """That something takes more bytes than there are, for people; None where it does not, or where nobody knows.
+
+    what: its subject, such as ``20 clips``.
+    """
     if needed <= LITTLE_BYTES:
         return None
     available = available_bytes()
     if available is None or needed <= available:
         return None
-    return f"it takes {bytes_shown(needed)} of memory, and {bytes_shown(available)} are free here"
+    return f"{what} take about {bytes_shown(needed)} of memory, and {bytes_shown(available)} are free here"
 
 
 def duration_shown(seconds: float) -> str:
     """Seconds for people, or hours."""
-    return f"{seconds:.3g} s" if seconds < 7200 else f"{seconds / 3600:.3g} hours"
+    if seconds < 7200:
+        return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+    return f"{seconds / 3600:.0f} hours"
 
 
 def bytes_shown(count: float) -> str:
     """A number of bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 1e6:.0f} MB"
 
 
 def available_bytes() -> int | None:

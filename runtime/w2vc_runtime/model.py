@@ -151,7 +151,7 @@ class Model:
         """
         manifest = self.manifest
         if problem := self._shortage(len(clips), max(map(len, clips), default=0)):
-            raise InferenceError(f"too long for this machine: {problem}")
+            raise InferenceError(f"too much for the memory here: {problem}")
         with np.errstate(all="ignore"):  # what is not finite is an error of ours
             inputs = manifest.features(clips, manifest.padding)
         _expect_finite("the features", inputs[manifest.features.input])
