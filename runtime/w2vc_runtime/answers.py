@@ -116,5 +116,5 @@ def _scores(logits: NDArray, problem_type: str) -> NDArray[np.float32]:
         return logits
     if problem_type == MULTI_LABEL:
         return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)  # the logistic function, without overflow
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    exponentials = np.exp(np.subtract(logits, logits.max(axis=-1, keepdims=True), dtype=np.float64))
     return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)

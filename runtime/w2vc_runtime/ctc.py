@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InferenceError
 from .manifest import Ctc
 from .results import Word
 
@@ -46,12 +47,17 @@ class GreedyDecoder:
         self._wordless = self._phonemes and self._boundary not in first
 
     def characters(self, logits: NDArray[np.floating]) -> list[Char]:
-        """Characters or phonemes of one clip, word delimiters among them, from logits [frames, vocabulary]."""
+        """Characters or phonemes of one clip, word delimiters among them, from logits [frames, vocabulary].
+
+        Raises `InferenceError` on NaN and infinite ones, whose largest is no choice.
+        """
         if len(logits) == 0:
             return []
+        if not np.isfinite(logits).all():
+            raise InferenceError("there are NaN or infinite values among the logits; expected finite ones")
         best = logits.argmax(axis=-1)
         ids = self._canonical[best]
-        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+        shifted = np.exp(np.subtract(logits, logits.max(axis=-1, keepdims=True), dtype=np.float64))
         probability = 1.0 / shifted.sum(axis=-1)  # of the best token, whose shifted score is exp(0)
         starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
         ends = np.append(starts[1:], len(ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from .answers import ANSWERS, Outputs
 from .audio import AudioSource, Samples, name_of, read_audio
 from .errors import AudioError, InferenceError, OptionError, W2vcError
+from .footprint import Footprint
 from .manifest import Manifest, check_files, find_graph
 from .outputs import CheckedSession
 from .results import Result
 from .session import Session, open_bundle
 
 TimeMask = NDArray[np.bool_]
+# Padding of a batch, as a share of what is padded: more of it costs more than running twice.
+MOST_PADDING = 0.25
 
 
 class Model:
@@ -28,9 +31,10 @@ class Model:
     (frame-classification), `Embedding` (xvector), `HiddenStates` (base) or `Pretraining` (pretraining).
     """
 
-    def __init__(self, manifest: Manifest, session: Session) -> None:
+    def __init__(self, manifest: Manifest, session: Session, footprint: Footprint | None = None) -> None:
         self.manifest = manifest
         self._session = session
+        self._footprint = footprint
         self._answer = ANSWERS[manifest.head](manifest)
 
     @property
@@ -43,7 +47,14 @@ class Model:
 
         A silent recording has an answer, and a warning.
         """
-        samples = read_audio(source, self.manifest.features.sampling_rate, self.manifest.shortest)
+        rate, shortest = self.manifest.features.sampling_rate, self.manifest.shortest
+        try:
+            samples = read_audio(source, rate, shortest, lambda count: self._shortage(1, count))
+        except W2vcError:
+            raise
+        except Exception as error:  # whatever is wrong with one recording is no fault of the others
+            reason = (str(error).splitlines() or [""])[0]
+            raise AudioError(f"{name_of(source)} cannot be read: {type(error).__name__}: {reason}") from error
         if not samples.any():
             warnings.warn(f"{name_of(source)} is silent: every sample is zero", stacklevel=2)
         return samples
@@ -67,7 +78,8 @@ class Model:
     def try_batch(self, sources: Sequence[AudioSource], batch_size: int = 8) -> list[Result | W2vcError]:
         """As `batch`, but a recording that has no answer gives its error in its place, and the others their answers.
 
-        The errors are `AudioError` (it cannot be read) and `InferenceError` (the backend failed on its batch).
+        The errors are `AudioError` (it cannot be read, or is too long for the memory here) and `InferenceError` (the
+        backend failed on it alone, or what it gave is not finite); they name the recording.
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1, got {batch_size}")
@@ -78,15 +90,48 @@ class Model:
                 clips[index] = self.read(source)
             except AudioError as error:
                 outcomes[index] = error
-        # Longest first: little is padded, and memory peaks at once.
-        order = sorted(clips, key=lambda index: -len(clips[index]))
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            try:
-                outcomes.update(zip(indices, self.infer([clips[index] for index in indices])))
-            except InferenceError as error:
-                outcomes.update(dict.fromkeys(indices, error))
+        for indices in self._batches(clips, batch_size):
+            names = [name_of(sources[index]) for index in indices]
+            outcomes.update(zip(indices, self._try([clips.pop(index) for index in indices], names)))
         return [outcomes[index] for index in range(len(sources))]
+
+    def _batches(self, clips: Mapping[int, Samples], batch_size: int) -> Iterator[list[int]]:
+        """Clips that share a batch, by their keys: no more padding than `MOST_PADDING`, nor memory than there is.
+
+        Longest first, so that memory peaks at once.
+        """
+        lengths = {index: len(clip) for index, clip in clips.items()}
+        batch: list[int] = []
+        for index in sorted(lengths, key=lambda index: -lengths[index]):
+            together = [*batch, index]
+            padded = lengths[together[0]] * len(together)
+            if batch and (
+                len(together) > batch_size
+                or padded > (1 + MOST_PADDING) * sum(lengths[each] for each in together)
+                or self._shortage(len(together), lengths[together[0]])
+            ):
+                yield batch
+                together = [index]
+            batch = together
+        if batch:
+            yield batch
+
+    def _try(self, clips: Sequence[Samples], names: Sequence[str]) -> list[Result | W2vcError]:
+        """Answers of a batch; where it fails, of each clip alone."""
+        try:
+            return list(self.infer(clips))
+        except (InferenceError, MemoryError) as error:
+            if len(clips) > 1:
+                return [answer for clip, name in zip(clips, names) for answer in self._try([clip], [name])]
+            problem = str(error) if isinstance(error, InferenceError) else "it takes more memory than there is"
+            failed = InferenceError(f"{names[0]}: {problem}")
+            failed.__cause__ = error
+            return [failed]
+
+    def _shortage(self, batch: int, samples: int) -> str | None:
+        if self._footprint is None:
+            return None
+        return self._footprint.shortage(batch, samples, self.manifest.features.sampling_rate)
 
     def infer(self, clips: Sequence[Samples], mask_time_indices: Sequence[TimeMask] | None = None) -> list[Result]:
         """Answer for clips as `read` gives them, in one batch.
@@ -99,9 +144,17 @@ class Model:
         return [self._answer(row, len(clip) / rate) for row, clip in zip(rows, clips)]
 
     def outputs(self, clips: Sequence[Samples], mask_time_indices: Sequence[TimeMask] | None = None) -> list[Outputs]:
-        """The graph's outputs by name for each clip, cut to its valid frames; the arguments are those of `infer`."""
+        """The graph's outputs by name for each clip, cut to its valid frames; the arguments are those of `infer`.
+
+        Raises `InferenceError` where the backend fails, where they are not finite, and before it runs where they would
+        take more memory than there is.
+        """
         manifest = self.manifest
-        inputs = manifest.features(clips, manifest.padding)
+        if problem := self._shortage(len(clips), max(map(len, clips), default=0)):
+            raise InferenceError(f"too much for the memory here: {problem}")
+        with np.errstate(all="ignore"):  # what is not finite is an error of ours
+            inputs = manifest.features(clips, manifest.padding)
+        _expect_finite("the features", inputs[manifest.features.input])
         if any(tensor.name == "mask_time_indices" for tensor in manifest.inputs):
             inputs["mask_time_indices"] = self._time_mask(clips, mask_time_indices)
         elif mask_time_indices is not None:
@@ -120,6 +173,7 @@ class Model:
                     if len(value) < count:
                         raise InferenceError(f"{tensor.name} has {len(value)} frames, and a clip like this has {count}")
                     value = value[:count]
+                _expect_finite(f"{tensor.name} of provider {self.provider!r}", value)
                 outputs[tensor.name] = value
             rows.append(outputs)
         return rows
@@ -137,6 +191,11 @@ class Model:
         return result
 
 
+def _expect_finite(what: str, values: NDArray) -> None:
+    if not np.isfinite(values).all():
+        raise InferenceError(f"{what} are not finite: there is NaN or infinity among them; expected finite values")
+
+
 def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
@@ -150,4 +209,5 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
     manifest = Manifest.read(directory)
     check_files(directory, manifest)
     graph = find_graph(directory, manifest, precision)
-    return Model(manifest, CheckedSession(open_bundle(directory, manifest, graph, provider), manifest))
+    session = CheckedSession(open_bundle(directory, manifest, graph, provider), manifest)
+    return Model(manifest, session, Footprint.of(directory, manifest, session.provider))

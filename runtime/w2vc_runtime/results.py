@@ -303,7 +303,10 @@ Result = Transcript | Classification | FrameLabels | Embedding | HiddenStates | 
 
 
 def _cosine(a: Array, b: Array) -> Any:
-    return (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    """0 where one of the vectors is 0 and has no direction."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    product, norms = (a * b).sum(-1), np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
 
 
 def _plain(array: Array) -> Any:
