@@ -21,6 +21,7 @@ from .passes.quantization import products
 from .passes.quantize_matmul import QuantizeMatMul
 from .passes.quantize_static import QuantizeStatic
 from .passes.reduce_precision import ReducePrecision
+from .passes.steady import SteadySums
 from .passes.unpack import Unpack
 from .profiles import Profile
 from .ranges import cpu_session, largest_values
@@ -134,8 +135,11 @@ class Fitting:
             reduce(model)
             return model, dict(sorted(reduce.kept.items()))
         if self.precision == "int8":
-            quantize = QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep)
-            quantize(model)
+            if self.profile.static:
+                QuantizeStatic(self._largest, keep)(model)
+            else:
+                SteadySums()(model)
+                QuantizeMatMul(keep)(model)
         return model, {}
 
     def trial(self, keep: set[str]) -> ir.Model:

@@ -206,6 +206,7 @@ class Reference:
 
     clips: float32 [samples] each. inputs: what the graph takes of them. expected: for each output, that of each clip,
     cut to the frames that mean something; an output of the whole batch counts as one clip.
+    alone: what the graph takes of each clip by itself, where its result must be the same (`Case`).
     corpus: name of the directory of the recordings; None for noise. text: what is said in a recording, where known.
     """
 
@@ -216,6 +217,7 @@ class Reference:
     expected: dict[str, tuple[Expected, ...]]
     corpus: str | None = None
     text: str | None = None
+    alone: tuple[Tensors, ...] = ()
 
 
 def verify(

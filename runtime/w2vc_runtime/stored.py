@@ -78,7 +78,7 @@ def read(bundle: Path, manifest: Manifest) -> tuple[list[Reference], str | None]
             counts = {tensor.name: len(case.clips) if tensor.shape else 1 for tensor in manifest.outputs}
             own = {name: tuple(expected[name].pop(0) for _ in range(count)) for name, count in counts.items()}
             seconds = max(map(len, case.clips)) / manifest.features.sampling_rate
-            references.append(Reference(case.name, case.clips, seconds, case.inputs, own))
+            references.append(Reference(case.name, case.clips, seconds, case.inputs, own, alone=case.alone))
         return references, str(arrays["chosen"]) or None
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         if isinstance(error, BundleError):

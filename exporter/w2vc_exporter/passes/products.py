@@ -4,21 +4,23 @@
     ->  x -> Transpose -> the k samples of each of the N frames side by side [B, N, k * C] -> MatMul(W') (-> Add(bias))
           -> Transpose -> y
 
-Whole convolutions only: one group, no padding, no dilation. Transposes that meet, with nothing but element-wise
+Convolutions of one group, without dilation, and short ones: the samples of each frame are in memory side by side. Zeros
+around x are put there first. Transposes that meet, with nothing but element-wise
 operators between them, cancel: a stack of such convolutions, with layer norms over the channels or none, stays channels
 last from end to end. Products can be quantised, and need no layout of their own where lengths vary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import onnx_ir as ir
 
-from .weights import add_constant, drop_unused, unmap
+from .builder import Builder
+from .weights import drop_unused, unmap
 
 CHANNELS_LAST = (0, 2, 1)
+# Longer kernels would take that many times the memory of what they read.
+LONGEST = 16
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
 
 
@@ -48,38 +50,10 @@ def _fits(node: ir.Node) -> bool:
     return (
         len(_weight(node).shape) == 3
         and attributes.get_int("group", 1) == 1
-        and not any(attributes.get_ints("pads", ()))
+        and (_weight(node).shape.numpy()[2] <= LONGEST or not any(attributes.get_ints("pads", ())))
         and set(attributes.get_ints("dilations", (1,))) == {1}
         and attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
-
-
-class _Builder:
-    """Makes nodes named after one that they replace."""
-
-    def __init__(self, graph: ir.Graph, name: str, dtype: ir.DataType) -> None:
-        self.graph, self.name, self.dtype = graph, name, dtype
-        self.nodes: list[ir.Node] = []
-
-    def constant(self, suffix: str, array: np.ndarray) -> ir.Value:
-        return add_constant(self.graph, f"{self.name}_{suffix}", array)
-
-    def integers(self, suffix: str, *numbers: int) -> ir.Value:
-        return self.constant(suffix, np.array(numbers, np.int64))
-
-    def node(
-        self,
-        op_type: str,
-        inputs: Iterable[ir.Value],
-        suffix: str,
-        dtype: ir.DataType | None = None,
-        **attributes: object,
-    ) -> ir.Value:
-        node = ir.node(op_type, list(inputs), attributes, name=f"{self.name}_{suffix}")  # type: ignore[arg-type]
-        value = node.outputs[0]
-        value.name, value.dtype = f"{self.name}_{suffix}_0", dtype or self.dtype
-        self.nodes.append(node)
-        return value
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:
@@ -91,8 +65,11 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     array = weight.numpy()
     outputs, channels, kernel = array.shape
     stride = node.attributes.get_ints("strides", (1,))[0]
-    build = _Builder(graph, node.name, x.dtype)
+    build = Builder(graph, node.name, x.dtype)
     last = build.node("Transpose", [x], "last", perm=CHANNELS_LAST)
+    if any(pads := node.attributes.get_ints("pads", ())):
+        before, after = pads
+        last = build.node("Pad", [last, build.integers("pads", 0, before, 0, 0, after, 0)], "padded")
     frames = _frames(build, last, kernel, stride, channels)
     matrix = build.constant(
         "matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs))
@@ -110,7 +87,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     drop_unused(graph, weights)
 
 
-def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
+def _frames(build: Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
     """The samples of each frame side by side: x [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
     one = build.integers("one", 1)
     integer = ir.DataType.INT64
@@ -127,7 +104,7 @@ def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: in
     for tap in range(kernel - kernel % stride, kernel):
         end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + 1)], f"until_{tap}", integer)
         parts.append(build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one, step], f"part_{tap}"))
-    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=2)
+    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=-1)
 
 
 def _cancel(graph: ir.Graph, node: ir.Node) -> None:
