@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .cases import NOISE
 from .error_rate import ErrorRates, error_rates, normalised
+from .invariance import batch_problems, beside_alone
 from .session import Session, Tensors
 
 Array = NDArray[np.float32]
@@ -26,18 +27,22 @@ class Budget:
     choices: smallest share of equal choices: the best token or class, or the codevectors of a frame; of those on noise
     and of those on recordings.
     wer: largest rise of the word error rate over PyTorch's, in percentage points, on recordings with transcripts.
+    alone: largest |graph in a batch - graph alone| allowed, relative to the same; same_alone: smallest share of choices
+    that are equal between the two. Both under ``padding-invariant``, and far stricter: see `invariance`.
     """
 
     difference: float
     choices: float
     wer: float
+    alone: float = 1.0
+    same_alone: float = 0.0
 
 
 BUDGETS = {
-    "fp32": Budget(1e-4, 0.999, 0.1),
-    "fp16": Budget(2e-2, 0.99, 0.2),
-    "bf16": Budget(1e-1, 0.95, 0.2),
-    "int8": Budget(3e-1, 0.9, 0.5),
+    "fp32": Budget(1e-4, 0.999, 0.1, 1e-5, 0.999),
+    "fp16": Budget(2e-2, 0.99, 0.2, 5e-3, 0.995),
+    "bf16": Budget(1e-1, 0.95, 0.2, 3e-2, 0.97),
+    "int8": Budget(3e-1, 0.9, 0.5, 5e-3, 0.999),
 }
 # Rounding moves a projected codevector by up to 0.01 of the largest value, another one is 0.05 away or more.
 SAME_CODEVECTOR = 0.03
@@ -45,7 +50,11 @@ SAME_CODEVECTOR = 0.03
 
 @dataclass(frozen=True)
 class Row:
-    """Outcome of one case. choices: how many there were; same: how many of them are equal. recorded: not noise."""
+    """Outcome of one case. choices: how many there were; same: how many of them are equal. recorded: not noise.
+
+    alone: largest relative difference of its clips from what the graph gives for each alone; None where nothing is
+    compared. changed: how many choices differ from those alone.
+    """
 
     case: str
     batch: int
@@ -54,6 +63,12 @@ class Row:
     choices: int
     same: int
     recorded: bool = False
+    alone: float | None = None
+    changed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the manifest and the report."""
+        return {**asdict(self), "difference": _rounded(self.difference), "alone": _rounded(self.alone)}
 
 
 @dataclass(frozen=True)
@@ -163,7 +178,10 @@ class Verdict:
             "problems": list(self.problems),
             "material": self.material,
             "audio": self.audio and self.audio.to_dict(),
-            "cases": [{**asdict(row), "difference": _rounded(row.difference)} for row in self.rows],
+            "cases": [
+                {**asdict(row), "difference": _rounded(row.difference), "alone": _rounded(row.alone)}
+                for row in self.rows
+            ],
         }
 
 
@@ -238,6 +256,7 @@ def verify(
     for case in cases:
         outputs = session.run(case.inputs)
         row = _compare(case, outputs, scales[case.corpus], chosen, budget)
+        row = beside_alone(session, case, row, outputs, scales[case.corpus], chosen)
         rows.append(row)
         if decode is not None and case.text is not None:
             (expected,) = case.expected["logits"]
@@ -247,6 +266,7 @@ def verify(
             problems.append(f"{row.case}: the graph gives NaN or a wrong number of frames")
         elif row.difference > budget.difference:
             problems.append(f"{row.case}: differs by {row.difference:.1e} of the largest value")
+    problems += batch_problems(rows, budget)
     verdict = Verdict(budget, tuple(rows), tuple(problems), _audio(cases, texts))
     if not problems and verdict.same is not None and verdict.same < budget.choices:
         problems.append(f"{verdict.same:.2%} of the choices are the same, {budget.choices:.1%} is required")
@@ -282,9 +302,9 @@ def _audio(cases: Sequence[Reference], texts: Sequence[tuple[str, str, str]]) ->
     return Audio(str(clips[0].corpus), len(clips), sum(case.seconds for case in clips), rates)
 
 
-def _rounded(difference: float) -> float | None:
-    """Two digits; None for a difference that JSON has no number for."""
-    return float(f"{difference:.1e}") if np.isfinite(difference) else None
+def _rounded(difference: float | None) -> float | None:
+    """Two digits; None for a difference that JSON has no number for, and for none."""
+    return None if difference is None or not np.isfinite(difference) else float(f"{difference:.1e}")
 
 
 def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen: str | None, budget: Budget) -> Row:

@@ -26,7 +26,7 @@ DOMAIN = "com.microsoft"
 ZERO = 128
 # A silent row has a scale too, that float32 can divide by.
 SMALLEST = 1e-30
-CONSTANTS = {
+CONSTANTS: dict[str, np.ndarray] = {
     "last_axis": np.array([-1], np.int64),
     "step": np.array(1 / LARGEST, np.float32),
     "smallest": np.array(SMALLEST, np.float32),

@@ -3,10 +3,10 @@
     x [B, C, T] -> ReduceSum(last axis) -> y   ->   x -> MatMul(ones [T, 16]) -> Slice -> y
     x [B, C, T] -> Conv -> y [B, D, N]         ->   x -> Pad(to at least 64 outputs) -> Conv -> Slice(N) -> y
 
-ONNX Runtime's CPU provider adds in another order for another length: a sum over the last axis by what is left of it past
-whole vectors, a convolution by blocks that are longer where there are fewer than 64 outputs. The last bits differ then,
-which is nothing in fp32; quantised, they become whole steps of a byte here and there. Products add one value after
-another, and zeros at the end change nothing.
+ONNX Runtime's CPU provider adds in another order for another length: a sum over the last axis by what is left of it
+past whole vectors, a convolution by blocks that are longer where there are fewer than 64 outputs. The last bits differ
+then, which is nothing in fp32; quantised, they become whole steps of a byte here and there. Products add one value
+after another, and zeros at the end change nothing.
 """
 
 from __future__ import annotations
