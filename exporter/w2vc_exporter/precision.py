@@ -118,8 +118,9 @@ class Fitting:
     def _load(self) -> ir.Model:
         """The graph in fp32, in the form that the profile asks for."""
         model = ir.load(self.master)
-        if self.profile.products or (self.precision == "int8" and not self.profile.static):
-            ConvolutionsToProducts()(model)
+        dynamic = self.precision == "int8" and not self.profile.static
+        if self.profile.products or dynamic:
+            ConvolutionsToProducts(padded=dynamic)(model)
         return model
 
     @cached_property

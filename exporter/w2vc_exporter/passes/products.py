@@ -4,10 +4,10 @@
     ->  x -> Transpose -> the k samples of each of the N frames side by side [B, N, k * C] -> MatMul(W') (-> Add(bias))
           -> Transpose -> y
 
-Convolutions of one group, without dilation, and short ones: the samples of each frame are in memory side by side. Zeros
-around x are put there first. Transposes that meet, with nothing but element-wise
-operators between them, cancel: a stack of such convolutions, with layer norms over the channels or none, stays channels
-last from end to end. Products can be quantised, and need no layout of their own where lengths vary.
+Whole convolutions only: one group, no dilation, and no padding but where it is asked for. Transposes that meet, with
+nothing but element-wise operators between them, cancel: a stack of such convolutions, with layer norms over the
+channels or none, stays channels last from end to end. Products can be quantised, and need no layout of their own where
+lengths vary.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from .builder import Builder
 from .weights import drop_unused, unmap
 
 CHANNELS_LAST = (0, 2, 1)
-# Longer kernels would take that many times the memory of what they read.
+# Frames side by side take so many times the memory of x, by the stride: too much for convolutions over positions.
 LONGEST = 16
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
 
 
 class ConvolutionsToProducts(ir.passes.InPlacePass):
-    """The rewrite above."""
+    """The rewrite above. padded: whether short convolutions with zeros around x are rewritten too, as adapters have."""
+
+    def __init__(self, padded: bool = False) -> None:
+        super().__init__()
+        self.padded = padded
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        found = [node for node in model.graph if _fits(node)]
+        found = [node for node in model.graph if _fits(node, self.padded)]
         for node in found:
             _replace(model.graph, node)
         for node in [node for node in model.graph if node.op_type == "Transpose"]:
@@ -43,14 +47,14 @@ def _weight(node: ir.Node) -> ir.TensorProtocol:
     return weight.const_value
 
 
-def _fits(node: ir.Node) -> bool:
+def _fits(node: ir.Node, padded: bool) -> bool:
     if node.op_type != "Conv" or node.inputs[1] is None or node.inputs[1].const_value is None:
         return False
     attributes = node.attributes
     return (
         len(_weight(node).shape) == 3
         and attributes.get_int("group", 1) == 1
-        and (_weight(node).shape.numpy()[2] <= LONGEST or not any(attributes.get_ints("pads", ())))
+        and (not any(attributes.get_ints("pads", ())) or (padded and _weight(node).shape.numpy()[2] <= LONGEST))
         and set(attributes.get_ints("dilations", (1,))) == {1}
         and attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
