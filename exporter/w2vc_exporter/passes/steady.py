@@ -1,12 +1,13 @@
 """float32 sums over time that do not depend on how much padding follows.
 
     x [B, C, T] -> ReduceSum(last axis) -> y   ->   x -> MatMul(ones [T, 16]) -> Slice -> y
-    x [B, C, T] -> Conv -> y [B, D, N]         ->   x -> Pad(to at least 64 outputs) -> Conv -> Slice(N) -> y
+    x [B, C, T] -> Conv -> y [B, D, N]         ->   x -> Pad(to at least 65 outputs) -> Conv -> Slice(N) -> y
 
 ONNX Runtime's CPU provider adds in another order for another length: a sum over the last axis by what is left of it
-past whole vectors, a convolution by blocks that are longer where there are fewer than 64 outputs. The last bits differ
-then, which is nothing in fp32; quantised, they become whole steps of a byte here and there. Products add one value
-after another, and zeros at the end change nothing.
+past whole vectors, a convolution by blocks that are longer where there are no more than 64 outputs. The last bits
+differ then, which is nothing in fp32; quantised, they become whole steps of a byte here and there. Products add one
+value after another, and zeros at the end change nothing. A convolution of one group may still be shared out between
+threads by its length: `ConvolutionsToProducts` takes those.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .weights import drop_unused
 
 FLOAT, INTEGER = ir.DataType.FLOAT, ir.DataType.INT64
 # Fewest outputs for which a convolution's blocks are as for more, and the narrowest product that is not a special case.
-OUTPUTS = 64
+OUTPUTS = 65
 COLUMNS = 16
 
 
