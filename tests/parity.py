@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import Model, load
+from w2vc_runtime.manifest import Manifest
 
 TOLERANCE = 1e-4
 
@@ -27,6 +28,18 @@ def exported(checkpoint: Path, head: str, padding: str, output: Path, precision:
 def long_enough(model: Model, *lengths: int) -> list[np.ndarray]:
     """Noise of the given lengths in samples, or of the fewest that the model takes."""
     return clips(*(max(length, model.manifest.shortest) for length in lengths))
+
+
+def expect_steady(manifest: Manifest, precision: str, allowed: float) -> None:
+    """Every clip of a batch is what the graph gives for it alone, with the same choices.
+
+    allowed: difference, relative to the largest value.
+    """
+    cases = [case for case in manifest.verification[precision].cases if case.batch > 1]
+    assert len(cases) >= 5
+    for case in cases:
+        assert case.alone <= allowed, case
+        assert case.changed == 0, case
 
 
 def features(model: Model, batch: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:

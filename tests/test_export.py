@@ -19,7 +19,7 @@ from oracle import (
     save,
     tiny,
 )  # fmt: skip
-from parity import expect_alone, expect_together, exported, long_enough
+from parity import expect_alone, expect_steady, expect_together, exported, long_enough
 from plans import HALVES, expect_plan
 from published import PUBLISHED
 
@@ -27,10 +27,19 @@ from w2vc_exporter import ExportError, ExportOptions, export
 from w2vc_exporter.options import PRECISIONS
 from w2vc_runtime import load
 from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.parity import BUDGETS
 
 # `make test` takes cells that have every value of every axis; `make test-all` takes all.
 CELLS = [pytest.param(cell, marks=() if cell in covering() else pytest.mark.full) for cell in matrix()]
 BATCH = (16000, 400, 9001)
+# What adding in another order does at most, of the largest value.
+ROUNDING = 2e-6
+FIXED_SCALES = [
+    Cell("wav2vec2-stable", "layer", "ctc", "adapter"),
+    Cell("conformer-relative", "layer", "ctc"),
+    Cell("conformer-rotary", "layer", "xvector"),
+    Cell("bert-relative_key", "log-mel", "ctc"),
+]
 ONE_OF_EACH_FAMILY = ("wav2vec2-large-960h-lv60-self", "wav2vec2-conformer-rel-pos-large", "w2v-bert-2.0")
 
 
@@ -45,6 +54,8 @@ def test_matrix(cell, tmp_path):
     invariant = exported(checkpoint, cell.head, "padding-invariant", tmp_path / "invariant", ",".join(PRECISIONS))
     assert [graph.precision for graph in invariant.manifest.graphs] == list(PRECISIONS)
     assert not any(graph.kept for graph in invariant.manifest.graphs)
+    for precision in ("fp32", "int8"):
+        expect_steady(invariant.manifest, precision, ROUNDING)
     for clip in long_enough(invariant, 0, 719, 720, 1600, 16000, 40001):
         expect_alone(theirs, cell.head, invariant, [clip])
     expect_alone(theirs, cell.head, invariant, long_enough(invariant, *BATCH))
@@ -53,6 +64,16 @@ def test_matrix(cell, tmp_path):
     exact = exported(checkpoint, cell.head, "hf-exact", tmp_path / "exact")
     for lengths in (BATCH, (800,), (40001,)):
         expect_together(theirs, cell.head, exact, long_enough(exact, *lengths))
+
+
+@pytest.mark.parametrize("cell", FIXED_SCALES, ids=str)
+def test_fixed_scales_are_the_same_in_any_batch(cell, tmp_path):
+    """int8 as OpenVINO computes it, judged there; random weights are kept in fp32 where their ranges are too wide."""
+    checkpoint = tiny(*cell, brief=True)[1]
+    options = ExportOptions(checkpoint, head=cell.head, precision="int8", provider="openvino", output=tmp_path / "b")
+    manifest = export(options).manifest
+    assert b"QuantizeLinear" in (tmp_path / "b" / "model_int8.onnx").read_bytes()
+    expect_steady(manifest, "int8", BUDGETS["bf16"].alone)
 
 
 def test_readme_shows_the_matrix():

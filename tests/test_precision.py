@@ -67,7 +67,7 @@ def types(path: Path) -> dict[str, set[int]]:
     stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
     found: dict[str, set[int]] = {}
     for node in graph.node:
-        if node.op_type in ("MatMul", "MatMulInteger", "Conv") and node.input[1] in stored:
+        if node.op_type in ("MatMul", "MatMulIntegerToFloat", "Conv") and node.input[1] in stored:
             found.setdefault(node.op_type, set()).add(stored[node.input[1]])
     return found
 
@@ -79,7 +79,7 @@ def test_weights_are_stored_in_the_type_of_their_precision(tmp_path):
     assert types(tmp_path / "b" / "model_fp16.onnx") == {"MatMul": {kinds.FLOAT16}, "Conv": {kinds.FLOAT16}}
     assert types(tmp_path / "b" / "model_bf16.onnx") == {"MatMul": {kinds.BFLOAT16}, "Conv": {kinds.BFLOAT16}}
     integers = types(tmp_path / "b" / "model_int8.onnx")
-    assert integers == {"MatMulInteger": {kinds.INT8}, "Conv": {kinds.FLOAT}, "MatMul": {kinds.FLOAT}}
+    assert integers == {"MatMulIntegerToFloat": {kinds.INT8}, "Conv": {kinds.FLOAT}, "MatMul": {kinds.FLOAT}}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_budget_that_is_missed_keeps_the_layers_that_cost_the_most(tmp_path):
     assert graph.kept[-1].reason.startswith("int8 costs the most in ")
     assert result.verdicts["int8"].difference < plain.difference / 1.5
     products = {node.op_type for node in onnx.load(tmp_path / "b" / "model_int8.onnx").graph.node}
-    assert {"MatMul", "MatMulInteger"} <= products  # some are kept, and not all
+    assert {"MatMul", "MatMulIntegerToFloat"} <= products  # some are kept, and not all
 
 
 def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):

@@ -67,6 +67,21 @@ def test_products_give_what_convolutions_give_at_every_length(layers, norm):
     assert not [name for name in graph.graph.initializers if name.startswith("w")]
 
 
+@pytest.mark.parametrize("layers", [(3, 2), (4, 1), (5, 3)], ids=str)
+def test_zeros_around_are_put_there_where_padded_convolutions_are_asked_for(layers):
+    graph = convolutions(layers, pads=[2, 1])
+    expected = [run(graph, x=random(2, 1, length)) for length in LENGTHS]
+    assert not ConvolutionsToProducts()(convolutions(layers, pads=[2, 1])).modified
+    assert ConvolutionsToProducts(padded=True)(graph).modified
+    assert not operators(graph)["Conv"]
+    for length, wanted in zip(LENGTHS, expected):
+        np.testing.assert_allclose(run(graph, x=random(2, 1, length)), wanted, atol=2e-5 * np.abs(wanted).max())
+
+
+def test_long_padded_convolutions_stay():
+    assert not ConvolutionsToProducts(padded=True)(convolutions((17, 1), pads=[8, 8])).modified
+
+
 @pytest.mark.parametrize("attributes", [{"pads": [1, 1]}, {"dilations": [2]}, {"group": 3}, {"auto_pad": "SAME_UPPER"}])
 def test_other_convolutions_stay(attributes):
     groups = attributes.get("group", 1)
@@ -94,23 +109,42 @@ def gemm(**attributes) -> ir.Model:
 
 
 def quantized(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """x @ weight with both rounded as the dynamic pass says, in numpy (ONNX DynamicQuantizeLinear)."""
-    low, high = min(x.min(), 0), max(x.max(), 0)
-    scale = np.float32((high - low) / 255)
-    zero = np.clip(np.rint(-low / scale), 0, 255)
-    integers = np.clip(np.rint(x / scale) + zero, 0, 255) - zero
+    """x @ weight with each row of x and each column of the weight rounded to 127 steps either way, in numpy."""
+    step = (np.abs(x).max(-1, keepdims=True) * np.float32(1 / 127)).astype(np.float32)
     scales = np.abs(weight).max(0) / 127
-    return (integers @ np.rint(weight / scales)) * scale * scales
+    return (np.rint(x / step) @ np.rint(weight / scales)) * scales * step
 
 
 def test_a_gemm_is_quantised_like_a_product():
     graph = gemm(transB=1)
-    x = random(5, 48)
+    x = random(5, 48) * np.array([[1], [1e-6], [1e6], [-3], [1]], np.float32)
     rewrite = QuantizeMatMul()
     assert rewrite(graph).modified
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
-    np.testing.assert_allclose(run(graph, x=x), quantized(x, random(40, 48).T), atol=1e-4)
+    expected = quantized(x, random(40, 48).T)
+    np.testing.assert_allclose(
+        run(graph, x=x) / np.abs(expected).max(-1, keepdims=True),
+        expected / np.abs(expected).max(-1, keepdims=True),
+        atol=1e-5,
+    )
     assert rewrite.quantized == 1
+
+
+def test_a_silent_row_stays_silent():
+    graph = gemm(transB=1)
+    QuantizeMatMul()(graph)
+    assert not run(graph, x=np.zeros((3, 48), np.float32)).any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 16, 31, 64, 257])
+def test_a_row_is_the_same_bits_whatever_rows_are_beside_it(count):
+    """Kernels take other paths for one row, for a few and for many."""
+    graph = gemm(transB=1)
+    QuantizeMatMul()(graph)
+    rows = random(300, 48)
+    rows[::3] *= 1e4
+    together = run(graph, x=rows)
+    np.testing.assert_array_equal(run(graph, x=rows[:count]), together[:count])
 
 
 @pytest.mark.parametrize("attributes", [{"transA": 1}, {"alpha": 0.5}])
@@ -127,10 +161,11 @@ def test_bytes_are_moved_in_front_of_a_product_and_samples_stay_as_they_are():
     assert rewrite.quantized == 1  # ten samples a frame are too few
     inferred = onnx.shape_inference.infer_shapes(ir.to_proto(graph), strict_mode=True).graph
     types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
-    (product,) = [node for node in inferred.node if node.op_type == "MatMulInteger"]
+    (product,) = [node for node in inferred.node if node.op_type == "MatMulIntegerToFloat"]
     assert types[product.input[0]] == TensorProto.UINT8
-    (concat,) = [node for node in inferred.node if product.input[0] in node.output]
-    assert concat.op_type == "Concat"
+    (concat,) = [node for node in inferred.node if node.op_type == "Concat" and node.output[0] in product.input]
+    assert types[concat.input[0]] == TensorProto.UINT8
+    assert len(concat.input) == 2  # 3 samples a frame, 2 from one to the next
     full = run(convolutions((10, 5), (3, 2), norm=True), x=random(1, 1, 200))
     np.testing.assert_allclose(run(graph, x=random(1, 1, 200)), full, atol=0.03 * np.abs(full).max())
 

@@ -15,8 +15,8 @@ from oracle import Cell, clips, tiny
 from parity import expect_alone, long_enough
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, cli, export
+from w2vc_runtime import OptionError, load
 from w2vc_runtime import cli as run_cli
-from w2vc_runtime import load
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.openvino import OpenVinoSession
 
@@ -44,7 +44,7 @@ def test_each_provider_has_its_form(written):
     positional = 1  # the convolution that embeds positions is padded
     assert operators(cpu / "model.onnx")["Conv"] > positional
     assert operators(cpu / "model_int8.onnx")["Conv"] == positional
-    assert operators(cpu / "model_int8.onnx")["MatMulInteger"]
+    assert operators(cpu / "model_int8.onnx")["MatMulIntegerToFloat"]
     for precision in ("", "_bf16", "_int8"):
         assert operators(openvino / f"model{precision}.onnx")["Conv"] == positional
     assert operators(tensorrt / "model_int8.onnx")["Conv"] == operators(cpu / "model.onnx")["Conv"]
@@ -52,7 +52,7 @@ def test_each_provider_has_its_form(written):
         found = operators(bundle / "model_int8.onnx")
         assert found["QuantizeLinear"]
         assert found["DequantizeLinear"] > found["QuantizeLinear"]
-        assert not found["MatMulInteger"]
+        assert not found["MatMulIntegerToFloat"]
 
 
 @pytest.mark.parametrize("provider", ["cpu", "openvino"])
@@ -68,6 +68,8 @@ def test_the_manifest_says_what_a_graph_is_written_for_and_auto_takes_it(written
         assert f"fp32 (model.onnx, opset 20, for {provider})" in capsys.readouterr().out
     assert load(written["openvino"], "auto", "int8").provider == "openvino"
     assert load(written["cpu"], "auto", "int8").provider == "cpu"
+    with pytest.raises(OptionError, match="int8 graph is written for provider 'cpu', with operators of ONNX Runtime"):
+        load(written["cpu"], "openvino", "int8")
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert load(written["openvino"], "auto", "fp32").provider == "cpu"
 

@@ -197,7 +197,7 @@ def test_the_report_belongs_to_its_bundle(result, report):
         said = report["precisions"][precision]
         assert said["difference"] == float(f"{verdict.difference:.1e}")
         assert said["choices"] == sum(row.choices for row in verdict.rows) > said["same"] - 1
-        assert [case["group"] for case in said["cases"]] == ["length"] * 6 + ["batch"] * 3 + ["loudness"] * len(GAINS)
+        assert [case["group"] for case in said["cases"]] == ["length"] * 6 + ["batch"] * 5 + ["loudness"] * len(GAINS)
 
 
 def test_two_exports_differ_in_what_was_measured_alone(result, tmp_path):

@@ -45,7 +45,7 @@ from w2vc_runtime.parity import Decode, Reference, verify
 from w2vc_runtime.progress import Progress, Report
 from w2vc_runtime.session import Session, Tensors
 from w2vc_runtime.typed import build
-from w2vc_runtime.verdict import BUDGETS, Verdict
+from w2vc_runtime.verdict import Verdict
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus
@@ -92,8 +92,8 @@ def run(options: ExportOptions) -> ExportResult:
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
     limits = read_budget(options.budget) if options.budget is not None else {}
-    budgets = {precision: dataclasses.replace(BUDGETS[precision], **limits) for precision in options.precisions}
     profile = PROFILES[options.provider]
+    budgets = {each: dataclasses.replace(profile.budget(each), **limits) for each in options.precisions}
     engines = options.engines
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
     if engines:

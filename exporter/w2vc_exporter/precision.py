@@ -24,6 +24,7 @@ from .passes.quantization import products
 from .passes.quantize_matmul import QuantizeMatMul
 from .passes.quantize_static import QuantizeStatic
 from .passes.reduce_precision import ReducePrecision
+from .passes.steady import SteadySums
 from .passes.unpack import Unpack
 from .profiles import Profile
 from .ranges import cpu_session, largest_values
@@ -118,8 +119,9 @@ class Fitting:
     def _load(self) -> ir.Model:
         """The graph in fp32, in the form that the profile asks for."""
         model = ir.load(self.master)
-        if self.profile.products or (self.precision == "int8" and not self.profile.static):
-            ConvolutionsToProducts()(model)
+        dynamic = self.precision == "int8" and not self.profile.static
+        if self.profile.products or dynamic:
+            ConvolutionsToProducts(padded=dynamic)(model)
             inherit(model.graph)
         return model
 
@@ -137,8 +139,11 @@ class Fitting:
             reduce(model)
             counted = dict(sorted(reduce.kept.items()))
         elif self.precision == "int8":
-            quantize = QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep)
-            quantize(model)
+            if self.profile.static:
+                QuantizeStatic(self._largest, keep)(model)
+            else:
+                SteadySums()(model)
+                QuantizeMatMul(keep)(model)
         inherit(model.graph)
         return model, counted
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from w2vc_runtime.manifest import Budget
+from w2vc_runtime.verdict import BUDGETS
 
 
 @dataclass(frozen=True)
@@ -14,13 +17,20 @@ class Profile:
     convolutions of their own.
     static: whether int8 has scales measured beforehand (`QuantizeStatic`), or finds them in what comes by
     (`QuantizeMatMul`), for which ONNX Runtime's CPU provider has kernels and no other has. The latter always comes with
-    ``products``: half of the arithmetic of a short clip is in the front end.
+    ``products``: half of the arithmetic of a short clip is in the front end. It also comes with `SteadySums`.
     session: the provider that the graph is judged on besides ONNX Runtime's on the CPU; None for no other.
     """
 
     products: bool = False
     static: bool = False
     session: str | None = None
+
+    def budget(self, precision: str) -> Budget:
+        """What a precision may cost; OpenVINO computes what is between products with fixed scales in bf16."""
+        budget = BUDGETS[precision]
+        if precision != "int8" or not self.static:
+            return budget
+        return replace(budget, alone=BUDGETS["bf16"].alone, same_alone=BUDGETS["bf16"].same_alone)
 
 
 # None: no provider in particular.

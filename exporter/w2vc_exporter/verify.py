@@ -97,4 +97,5 @@ def _reference(
         ]
         values = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
     expected = {name: tuple(map(Expected.whole, each)) for name, each in values.items()}
-    return Reference(case.name, case.clips, max(map(len, case.clips)) / rate, case.inputs, expected, corpus, text)
+    seconds = max(map(len, case.clips)) / rate
+    return Reference(case.name, case.clips, seconds, case.inputs, expected, corpus, text, case.alone)

@@ -28,10 +28,18 @@ CASES: dict[str, tuple[float, ...]] = {
     "3 clips of 2 s": (2.0, 2.0, 2.0),
     "padded 0.7, 2.3, 1.2 s": (0.7, 2.3, 1.2),
     "padded 4 s, one frame": (4.0, 0),
+    "padded 0.6 s quiet, 0.9 s past full scale": (0.6, 0.9),
+    "padded 0.4 s silent, 0.7 s with a click, 0.5 s loud": (0.4, 0.7, 0.5),
 }
 # Largest sample. Past full scale: what was recorded as integers, or amplified, and not scaled to 1.
 GAINS = {"silent": 0.0, "faint": 1e-4, "quiet": 1e-3, "loud": 1.0, "past full scale": 1e3}
 GAIN_SECONDS = 1.3
+# Level of each clip of a batch whose clips are not alike: one of `GAINS`, or CLICK.
+CLICK = "click"
+LEVELS = {
+    "padded 0.6 s quiet, 0.9 s past full scale": ("quiet", "past full scale"),
+    "padded 0.4 s silent, 0.7 s with a click, 0.5 s loud": ("silent", CLICK, "loud"),
+}
 SPEECH_LEVEL = 0.1
 # Samples are rounded as 16-bit audio is: then a sine that another machine computes with another last bit is the same.
 STEP = 2.0**-15
@@ -39,11 +47,15 @@ STEP = 2.0**-15
 
 @dataclass(frozen=True)
 class Case:
-    """One batch. clips: float32 [samples] each. inputs: what the graph takes of them."""
+    """One batch. clips: float32 [samples] each. inputs: what the graph takes of them.
+
+    alone: what it takes of each clip by itself; empty where a clip depends on its batch, or has none.
+    """
 
     name: str
     clips: tuple[Array, ...]
     inputs: Tensors
+    alone: tuple[Tensors, ...] = ()
 
 
 def cases(features: Recipe, frames: dict[str, Frames], shortest: int, padding: str, names: Sequence[str]) -> list[Case]:
@@ -67,11 +79,15 @@ def make(
     masked: bool = True,
 ) -> Case:
     """A case of some clips; see `cases`. masked: for head ``pretraining``, whether there are frames to guess."""
-    inputs = features(clips, padding)
-    if "mask_time_indices" in names:
-        counts = [frames["frames"].count(len(clip)) for clip in clips]
-        inputs["mask_time_indices"] = time_masks(counts, masked)
-    return Case(name, clips, inputs)
+
+    def taken(some: Sequence[Array]) -> Tensors:
+        inputs = features(some, padding)
+        if "mask_time_indices" in names:
+            inputs["mask_time_indices"] = time_masks([frames["frames"].count(len(clip)) for clip in some], masked)
+        return inputs
+
+    several = padding == "padding-invariant" and len(clips) > 1
+    return Case(name, clips, taken(clips), tuple(taken([clip]) for clip in clips) if several else ())
 
 
 def digest(clips: Iterable[Array]) -> bytes:
@@ -85,10 +101,20 @@ def digest(clips: Iterable[Array]) -> bytes:
 def _batches(rate: int, shortest: int) -> Iterator[tuple[str, tuple[Array, ...]]]:
     generator = np.random.default_rng(0)
     for name, seconds in CASES.items():
-        yield name, tuple(noise(max(shortest, round(s * rate)), rate, generator) for s in seconds)
-    for name, gain in GAINS.items():
-        clip = noise(max(shortest, round(GAIN_SECONDS * rate)), rate, generator)
-        yield name, ((clip / np.abs(clip).max() * gain).astype(np.float32),)
+        clips = [noise(max(shortest, round(s * rate)), rate, generator) for s in seconds]
+        if name in LEVELS:
+            clips = [_at(clip, level) for clip, level in zip(clips, LEVELS[name])]
+        yield name, tuple(clips)
+    for name in GAINS:
+        yield name, (_at(noise(max(shortest, round(GAIN_SECONDS * rate)), rate, generator), name),)
+
+
+def _at(clip: Array, level: str) -> Array:
+    """A clip with that largest sample, or as it is but for one sample of full scale in the middle."""
+    if level == CLICK:
+        clip[len(clip) // 2] = 1
+        return clip
+    return (clip / np.abs(clip).max() * GAINS[level]).astype(np.float32)
 
 
 def noise(samples: int, rate: int, generator: np.random.Generator) -> Array:

@@ -21,12 +21,20 @@ TELEMETRY = "openvino_telemetry"
 CACHED_SHAPES = "16"
 
 
-def check(precision: str) -> None:
-    """Raise `MissingExtraError` without OpenVINO, `OptionError` where it has no arithmetic for a precision."""
+def check(precision: str, written_for: str | None = None) -> None:
+    """Raise `MissingExtraError` without OpenVINO, `OptionError` where it has no arithmetic for a precision.
+
+    written_for: the provider that the graph is written for; int8 for ONNX Runtime's CPU provider has its operators.
+    """
     if find_spec("openvino") is None:
         raise _missing()
     if precision not in PRECISIONS:
         raise OptionError(f"the graph is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+    if precision == "int8" and written_for == "cpu":
+        raise OptionError(
+            "the int8 graph is written for provider 'cpu', with operators of ONNX Runtime; "
+            "export it with --provider openvino, or run it with provider 'cpu'"
+        )
 
 
 class OpenVinoSession:

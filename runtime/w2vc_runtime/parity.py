@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .error_rate import error_rates, normalised
+from .invariance import batch_problems, beside_alone
 from .manifest import Budget
 from .session import Session, Tensors
 from .verdict import Audio, Heard, Row, Verdict, percent, percent_text
@@ -69,6 +70,7 @@ class Reference:
 
     clips: float32 [samples] each. inputs: what the graph takes of them. expected: for each output, that of each clip,
     cut to the frames that mean something; an output of the whole batch counts as one clip.
+    alone: what the graph takes of each clip by itself, where its result must be the same (`Case`).
     corpus: name of the directory of the recordings; None for noise. text: what is said in a recording, where known.
     """
 
@@ -79,6 +81,7 @@ class Reference:
     expected: dict[str, tuple[Expected, ...]]
     corpus: str | None = None
     text: str | None = None
+    alone: tuple[Tensors, ...] = ()
 
 
 def verify(
@@ -100,6 +103,7 @@ def verify(
         sound = all(each.finite for expected in case.expected.values() for each in expected)
         outputs = session.run(case.inputs)
         row = _compare(case, outputs, scales[case.corpus], chosen, budget)
+        row = beside_alone(session, case, row, outputs, scales[case.corpus], chosen)
         rows.append(row)
         if decode is not None and case.text is not None:
             (expected,) = case.expected["logits"]
@@ -111,6 +115,7 @@ def verify(
             problems.append(f"{row.case}: the graph gives NaN, infinity or a wrong number of frames")
         elif not row.difference <= budget.difference:
             problems.append(f"{row.case}: differs by {row.difference:.1e} of the largest value")
+    problems += batch_problems(rows, budget)
     verdict = Verdict(budget, tuple(rows), tuple(problems), _audio(cases, texts))
     if not problems and verdict.same is not None and not verdict.same >= budget.choices:
         problems.append(

@@ -99,7 +99,7 @@ PROVIDERS = {
     "tensorrt": _engine_first("tensorrt", onnx_runtime.check_tensorrt, onnx_runtime.open_tensorrt),
     "tensorrt-rtx": _engine_first("tensorrt-rtx", onnx_runtime.check_tensorrt_rtx, onnx_runtime.open_tensorrt_rtx),
     "openvino": Provider(
-        lambda graph: openvino.check(graph.precision),
+        lambda graph: openvino.check(graph.precision, graph.written_for),
         lambda graph: openvino.OpenVinoSession(graph.path, graph.precision),
     ),
 }

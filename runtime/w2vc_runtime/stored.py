@@ -90,7 +90,7 @@ def read(bundle: Path, manifest: Manifest) -> tuple[list[Reference], str | None]
     for index, case in enumerate(made):
         own = {name: tuple(itertools.islice(expected[name], each[index])) for name, each in counts.items()}
         seconds = max(map(len, case.clips)) / manifest.features.sampling_rate
-        references.append(Reference(case.name, case.clips, seconds, case.inputs, own))
+        references.append(Reference(case.name, case.clips, seconds, case.inputs, own, alone=case.alone))
     return references, str(arrays["chosen"]) or None
 
 

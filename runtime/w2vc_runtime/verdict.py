@@ -14,10 +14,10 @@ from .error_rate import ErrorRates
 from .manifest import Budget
 
 BUDGETS = {
-    "fp32": Budget(1e-4, 0.999, 0.1),
-    "fp16": Budget(2e-2, 0.99, 0.2),
-    "bf16": Budget(1e-1, 0.95, 0.2),
-    "int8": Budget(3e-1, 0.9, 0.5),
+    "fp32": Budget(1e-4, 0.999, 0.1, 1e-5, 0.999),
+    "fp16": Budget(2e-2, 0.99, 0.2, 5e-3, 0.995),
+    "bf16": Budget(1e-1, 0.95, 0.2, 3e-2, 0.97),
+    "int8": Budget(3e-1, 0.9, 0.5, 5e-3, 0.999),
 }
 
 
@@ -27,6 +27,8 @@ class Row:
 
     difference: infinite where PyTorch's values or the graph's are not finite, or of another shape. choices: how many
     there were; same: how many of them are equal. recorded: whether it is a recording, and not noise.
+    alone: largest relative difference of its clips from what the graph gives for each alone; None where nothing is
+    compared. changed: how many choices differ from those alone.
     """
 
     case: str
@@ -36,6 +38,12 @@ class Row:
     choices: int
     same: int
     recorded: bool = False
+    alone: float | None = None
+    changed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the manifest and the report."""
+        return {**asdict(self), "difference": _rounded(self.difference), "alone": _rounded(self.alone)}
 
 
 @dataclass(frozen=True)
@@ -183,23 +191,21 @@ class Verdict:
             "material": self.material,
             "audio": self.audio and self.audio.to_dict(),
             "sessions": [each.to_dict() for each in self.sessions],
-            "cases": [{**asdict(row), "difference": _rounded(row.difference)} for row in self.rows],
+            "cases": [row.to_dict() for row in self.rows],
         }
 
 
 def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
     """One verdict on a graph that several sessions ran on the same cases: each figure is that of the worst of them.
 
-    verdicts: by what ran the graph. It passes where all pass: the difference of a case is the largest, choices are
+    verdicts: by what ran the graph. It passes where all pass: the differences of a case are the largest, choices are
     those of the session with the smallest share, words those of the session with the highest error rate.
     """
     every = list(verdicts.values())
     choosing = min(every, key=lambda verdict: 1.0 if verdict.same is None else verdict.same)
     heard = max(every, key=lambda verdict: verdict.rise)
-    rows = tuple(
-        replace(row, difference=max(other.difference for other in others))
-        for row, others in zip(choosing.rows, zip(*(verdict.rows for verdict in every)), strict=True)
-    )
+    cases = zip(choosing.rows, zip(*(verdict.rows for verdict in every)), strict=True)
+    rows = tuple(_worst_row(row, others) for row, others in cases)
     problems = tuple(
         problem if len(every) == 1 else f"{name}: {problem}"
         for name, verdict in verdicts.items()
@@ -210,6 +216,17 @@ def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
         for name, each in verdicts.items()
     )
     return Verdict(every[0].budget, rows, problems, heard.audio, sessions)
+
+
+def _worst_row(choosing: Row, others: tuple[Row, ...]) -> Row:
+    """The row of the session whose choices count, with the largest differences of all."""
+    alone = [row.alone for row in others if row.alone is not None]
+    return replace(
+        choosing,
+        difference=max(row.difference for row in others),
+        alone=max(alone, default=None),
+        changed=max(row.changed for row in others),
+    )
 
 
 def percent(share: float) -> float:
@@ -227,9 +244,9 @@ def percent_text(value: float) -> str:
     return f"{value:.2f} %"
 
 
-def _rounded(difference: float) -> float | None:
-    """Two digits; None for a difference that JSON has no number for."""
-    return float(f"{difference:.1e}") if np.isfinite(difference) else None
+def _rounded(difference: float | None) -> float | None:
+    """Two digits; None for a difference that JSON has no number for, and for none."""
+    return None if difference is None or not np.isfinite(difference) else float(f"{difference:.1e}")
 
 
 def _text(difference: float) -> str:

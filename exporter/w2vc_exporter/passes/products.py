@@ -4,29 +4,35 @@
     ->  x -> Transpose -> the k samples of each of the N frames side by side [B, N, k * C] -> MatMul(W') (-> Add(bias))
           -> Transpose -> y
 
-Whole convolutions only: one group, no padding, no dilation. Transposes that meet, with nothing but element-wise
-operators between them, cancel: a stack of such convolutions, with layer norms over the channels or none, stays channels
-last from end to end. Products can be quantised, and need no layout of their own where lengths vary.
+Whole convolutions only: one group, no dilation, and no padding but where it is asked for. Transposes that meet, with
+nothing but element-wise operators between them, cancel: a stack of such convolutions, with layer norms over the
+channels or none, stays channels last from end to end. Products can be quantised, and need no layout of their own where
+lengths vary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import onnx_ir as ir
 
-from .weights import add_constant, drop_unused, unmap
+from .builder import Builder
+from .weights import drop_unused, unmap
 
 CHANNELS_LAST = (0, 2, 1)
+# Frames side by side take so many times the memory of x, by the stride: too much for convolutions over positions.
+LONGEST = 16
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
 
 
 class ConvolutionsToProducts(ir.passes.InPlacePass):
-    """The rewrite above."""
+    """The rewrite above. padded: whether short convolutions with zeros around x are rewritten too, as adapters have."""
+
+    def __init__(self, padded: bool = False) -> None:
+        super().__init__()
+        self.padded = padded
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        found = [node for node in model.graph if _fits(node)]
+        found = [node for node in model.graph if _fits(node, self.padded)]
         for node in found:
             _replace(model.graph, node)
         for node in [node for node in model.graph if node.op_type == "Transpose"]:
@@ -41,45 +47,17 @@ def _weight(node: ir.Node) -> ir.TensorProtocol:
     return weight.const_value
 
 
-def _fits(node: ir.Node) -> bool:
+def _fits(node: ir.Node, padded: bool) -> bool:
     if node.op_type != "Conv" or node.inputs[1] is None or node.inputs[1].const_value is None:
         return False
     attributes = node.attributes
     return (
         len(_weight(node).shape) == 3
         and attributes.get_int("group", 1) == 1
-        and not any(attributes.get_ints("pads", ()))
+        and (not any(attributes.get_ints("pads", ())) or (padded and _weight(node).shape.numpy()[2] <= LONGEST))
         and set(attributes.get_ints("dilations", (1,))) == {1}
         and attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
-
-
-class _Builder:
-    """Makes nodes named after one that they replace."""
-
-    def __init__(self, graph: ir.Graph, name: str, dtype: ir.DataType) -> None:
-        self.graph, self.name, self.dtype = graph, name, dtype
-        self.nodes: list[ir.Node] = []
-
-    def constant(self, suffix: str, array: np.ndarray) -> ir.Value:
-        return add_constant(self.graph, f"{self.name}_{suffix}", array)
-
-    def integers(self, suffix: str, *numbers: int) -> ir.Value:
-        return self.constant(suffix, np.array(numbers, np.int64))
-
-    def node(
-        self,
-        op_type: str,
-        inputs: Iterable[ir.Value],
-        suffix: str,
-        dtype: ir.DataType | None = None,
-        **attributes: object,
-    ) -> ir.Value:
-        node = ir.node(op_type, list(inputs), attributes, name=f"{self.name}_{suffix}")  # type: ignore[arg-type]
-        value = node.outputs[0]
-        value.name, value.dtype = f"{self.name}_{suffix}_0", dtype or self.dtype
-        self.nodes.append(node)
-        return value
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:
@@ -91,8 +69,11 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     array = weight.numpy()
     outputs, channels, kernel = array.shape
     stride = node.attributes.get_ints("strides", (1,))[0]
-    build = _Builder(graph, node.name, x.dtype)
+    build = Builder(graph, node.name, x.dtype)
     last = build.node("Transpose", [x], "last", perm=CHANNELS_LAST)
+    if any(pads := node.attributes.get_ints("pads", ())):
+        before, after = pads
+        last = build.node("Pad", [last, build.integers("pads", 0, before, 0, 0, after, 0)], "padded")
     frames = _frames(build, last, kernel, stride, channels)
     matrix = build.constant(
         "matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs))
@@ -110,7 +91,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     drop_unused(graph, weights)
 
 
-def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
+def _frames(build: Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
     """The samples of each frame side by side: x [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
     one = build.integers("one", 1)
     integer = ir.DataType.INT64
@@ -127,7 +108,7 @@ def _frames(build: _Builder, x: ir.Value, kernel: int, stride: int, channels: in
     for tap in range(kernel - kernel % stride, kernel):
         end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + 1)], f"until_{tap}", integer)
         parts.append(build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one, step], f"part_{tap}"))
-    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=2)
+    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=-1)
 
 
 def _cancel(graph: ir.Graph, node: ir.Node) -> None:

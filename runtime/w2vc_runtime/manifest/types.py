@@ -208,11 +208,15 @@ class Budget:
     choices: smallest share of equal choices: the best token or class, or the codevectors of a frame; of those on noise
     and of those on recordings.
     wer: largest rise of the word error rate over PyTorch's, in percentage points, on recordings with transcripts.
+    alone: largest |graph in a batch - graph alone| allowed, relative to the same; same_alone: smallest share of choices
+    that are equal between the two. Both under ``padding-invariant``.
     """
 
     difference: Amount
     choices: Share
     wer: Amount
+    alone: Amount = 1.0
+    same_alone: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,8 @@ class CertifiedCase:
 
     batch: clips. seconds: of the longest. difference: largest, relative to the largest value of its output; None for
     none that is finite. choices: how many there were; same: how many of them are equal. recorded: not noise.
+    alone: largest difference of a clip in the batch from the graph's own result for it alone; None where nothing was
+    compared. changed: how many choices differ from those alone.
     """
 
     case: str
@@ -230,6 +236,8 @@ class CertifiedCase:
     choices: Count
     same: Count
     recorded: bool
+    alone: Amount | None
+    changed: Count
 
 
 @dataclass(frozen=True)
