@@ -56,9 +56,9 @@ def test_an_intact_graph_passes(bundle, tmp_path):
 @pytest.mark.parametrize(
     "weight",
     [
-        "backbone.feature_extractor.conv_layers.3.conv.weight",
-        "backbone.encoder.layers.0.self_attn.linear_pos.weight",
-        "backbone.encoder.layers.1.final_layer_norm.weight",
+        "feature_extractor.conv_layers.3.conv.weight",
+        "encoder.layers.0.self_attn.linear_pos.weight.T",
+        "encoder.layers.1.final_layer_norm.weight",
         "lm_head.bias",
     ],
 )
