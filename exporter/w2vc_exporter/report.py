@@ -1,6 +1,6 @@
 """``report.json``: the certificate of a bundle, as plain data. `html.render` shows it to people.
 
-What differs between two exports of the same checkpoint is in ``created`` and ``measured``.
+What differs between two exports of the same checkpoint is in ``created`` and ``measured``, and so in ``page``.
 """
 
 from __future__ import annotations

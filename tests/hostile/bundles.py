@@ -104,7 +104,10 @@ DAMAGE: tuple[Change, ...] = (
     link_itself, link_device, link_within, swap,
 )  # fmt: skip
 # Of no effect: JSON may end in white space.
-HARMLESS = (link_within, "lengthen manifest.json", "lengthen report.json")
+HARMLESS = (
+    link_within,
+    *(f"{change} {name}.json" for change in ("lengthen", "shorten") for name in ("manifest", "report")),
+)
 SIGNED: tuple[Change, ...] = (cut, empty, lengthen, flip, zeros)
 
 

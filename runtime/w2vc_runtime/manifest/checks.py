@@ -111,13 +111,13 @@ def _graphs(manifest: Manifest) -> Iterator[str]:
 
 def _engines(manifest: Manifest) -> Iterator[str]:
     precisions = {graph.precision for graph in manifest.graphs}
-    taken = set(manifest.files)
+    entries = dict(manifest.files)
     for engine in manifest.engines:
         if PurePosixPath(engine.file).suffix != ".plan":
             yield f"engine {engine.file} must be a .plan file"
-        if taken & engine.files.keys():
-            yield f"two files are called {', '.join(taken & engine.files.keys())}"
-        taken |= engine.files.keys()
+        for name, entry in engine.files.items():
+            if entries.setdefault(name, entry) != entry:
+                yield f"two files are called {name}"
         if engine.precision not in precisions:
             yield f"engine {engine.file} is in {engine.precision}, and no graph is"
         if engine.gpu is not None and not engine.targets:
