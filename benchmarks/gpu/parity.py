@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def measuring(job: Cell) -> Measure:
 
     def measure(cell: Cell) -> Cell:
         (outcome,) = verify_bundle(Path(job["bundle"]), job["provider"], cell["precision"])
-        found: Cell = {"ran": outcome.provider, "budget": outcome.certified["budget"]}
+        found: Cell = {"ran": outcome.provider, "budget": asdict(outcome.certified.budget)}
         if outcome.verdict is None:
             return {**found, "problem": outcome.reason}
         return {

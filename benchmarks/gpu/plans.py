@@ -25,7 +25,7 @@ from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 from w2vc_runtime import stored
 from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.manifest import Engine, Manifest, find_graph
-from w2vc_runtime.parity import Budget, verify
+from w2vc_runtime.parity import verify
 from w2vc_runtime.session import open_session
 
 BACKEND = "tensorrt-rtx"
@@ -109,7 +109,7 @@ def measuring(job: Cell) -> Measure:
                 start = time.perf_counter()
                 session = opened(bundle, manifest, engine, job["device"])
                 found[state] = {"load": time.perf_counter() - start, **calls(session, timed)}
-            budget = Budget(**manifest.verification[engine.precision]["budget"])
+            budget = manifest.verification[engine.precision].budget
             verdict = verify(session, references, budget, chosen_output)
             del session  # which keeps its kernels once more as it goes
         return {

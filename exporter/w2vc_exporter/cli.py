@@ -125,7 +125,7 @@ def summary(result: ExportResult) -> str:
         rows.append((precision, f"{size / 1e6:.1f} MB" + (f", {kept} nodes kept in fp32" if kept else "")))
         rows.append((f"{precision} verified", result.verdicts[precision].summary))
         for each in graph.kept:
-            rows.append((f"{precision} kept", f"{len(each['nodes'])} more nodes in fp32: {each['reason']}"))
+            rows.append((f"{precision} kept", f"{len(each.nodes)} more nodes in fp32: {each.reason}"))
         rows.append((f"{precision} latency", _latency(measured["precisions"][precision])))
     rows += [("engine", f"{engine.summary}; compiled, and not run") for engine in manifest.engines]
     rows += [("slower", sentence) for sentence in measured["slower"]]

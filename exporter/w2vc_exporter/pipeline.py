@@ -23,11 +23,24 @@ from w2vc_runtime.command import own_version
 from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
+from w2vc_runtime.manifest import (
+    FILE_NAME,
+    Certified,
+    Ctc,
+    Engine,
+    Frames,
+    Graph,
+    Labels,
+    Manifest,
+    Source,
+    Tensor,
+    file_entry,
+)
 from w2vc_runtime.onnx_runtime import import_onnxruntime
 from w2vc_runtime.parity import BUDGETS, Decode, Verdict, verify
 from w2vc_runtime.progress import Progress
 from w2vc_runtime.session import Tensors
+from w2vc_runtime.typed import build
 
 from . import bundle, report
 from .corpus import Corpus, read_corpus
@@ -109,9 +122,8 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 if precision != "fp32":
                     drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
             verdicts[precision] = fitted.verdict
-            kept = tuple(dataclasses.asdict(each) for each in fitted.kept)
             provider = options.provider or ("cpu" if precision == "int8" else None)
-            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, kept, provider))
+            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, fitted.kept, provider))
         shutil.rmtree(scratch)
         with progress.step("measuring and reporting"):
             problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
@@ -129,7 +141,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 features=features,
                 **described,
                 graphs=tuple(graphs),
-                source={"name": options.source.resolve().name, "sha256": bundle.source_hash(files)},
+                source=Source(options.source.resolve().name, bundle.source_hash(files)),
                 tools=_tools(),
                 verification=_verification(verdicts),
                 files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
@@ -141,6 +153,7 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
         if engines:
             manifest = dataclasses.replace(manifest, engines=_compile(directory, manifest, engines, progress))
         (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        Manifest.read(directory)  # what no runtime would take is not published
         bundle.publish(directory, target)
     size = sum(path.stat().st_size for path in files[1:])
     return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start)
@@ -232,9 +245,12 @@ def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedErr
     return RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
 
 
-def _verification(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+def _verification(verdicts: dict[str, Verdict]) -> dict[str, Certified]:
     """The verdicts by precision as the manifest has them."""
-    return {precision: {**verdict.to_dict(), "reference": REFERENCE} for precision, verdict in verdicts.items()}
+    return {
+        precision: build(Certified, {**verdict.to_dict(), "reference": REFERENCE})
+        for precision, verdict in verdicts.items()
+    }
 
 
 def _tools() -> dict[str, str]:

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_runtime.parity import Budget, Reference, Verdict
+from w2vc_runtime.manifest import Budget, Kept
+from w2vc_runtime.parity import Reference, Verdict
 from w2vc_runtime.session import Session, Tensors, open_session
 
 from . import bundle
@@ -33,14 +34,6 @@ MARGIN = 4.0
 SHORT_SECONDS = 3.5
 Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
 LAYER = re.compile(r"\.encoder\.layers\.(\d+)\.")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Nodes that stay in fp32 because the budget asked for it. reason: what was measured."""
-
-    nodes: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """``report.json``: the certificate of a bundle, as plain data. `html.render` shows it to people.
 
-What differs between two exports of the same checkpoint is in ``created`` and ``measured``.
+What differs between two exports of the same checkpoint is in ``created`` and ``measured``, and so in ``page``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from w2vc_runtime.cases import CASES, GAINS
-from w2vc_runtime.manifest import Manifest, digest
+from w2vc_runtime.manifest import Manifest, digest, file_entry
 from w2vc_runtime.parity import Audio, Verdict
-from w2vc_runtime.verification import REPORT
+from w2vc_runtime.typed import plain
+from w2vc_runtime.verification import PAGE, REPORT
 
 from .html import render
 from .measure import measure
-
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def write(
             "size_ratio": None,
             "layers": drifts.get(graph.precision, []),
             "kept_fp32": graph.kept_fp32,
-            "kept": [{"nodes": list(each["nodes"]), "reason": each["reason"]} for each in graph.kept],
+            "kept": plain(graph.kept),
             "audio": _audio(verdicts[graph.precision].audio),
         }
         for graph in manifest.graphs
@@ -59,6 +58,7 @@ def write(
     if "fp32" in precisions:
         for each in precisions.values():
             each["size_ratio"] = round(each["megabytes"] / precisions["fp32"]["megabytes"], 2)
+    certified = next(iter(manifest.verification.values()))
     report: dict[str, Any] = {
         "name": manifest.name,
         "passed": passed,
@@ -66,16 +66,17 @@ def write(
         "manifest": manifest.sha256 if passed else None,
         "model": _model(manifest, facts),
         "precisions": precisions,
-        "verified_against": {key: next(iter(manifest.verification.values()))[key] for key in ("reference", "material")},
+        "verified_against": {"reference": certified.reference, "material": certified.material},
         "tools": manifest.tools,
-        "source": manifest.source,
+        "source": plain(manifest.source),
         "files": {name: {"sha256": entry.sha256, "bytes": entry.size} for name, entry in manifest.files.items()},
         "measured": measure(directory, manifest),
         "created": manifest.created,
     }
+    (directory / PAGE).write_text(render(report), encoding="utf-8")
+    report["page"] = plain(file_entry(directory / PAGE))
     report["sha256"] = digest(json.loads(json.dumps(report)))
     (directory / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (directory / PAGE).write_text(render(report), encoding="utf-8")
     return report
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import DONE, REJECTED, WRONG_INPUT, Parser, complain, guarded
+from .documents import printable
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
@@ -93,11 +94,11 @@ def info(bundle: Path, as_json: bool) -> int:
         "outputs": ", ".join(_shape(tensor) for tensor in manifest.outputs),
         "frames": ", ".join(_pace(name, frames, rate) for name, frames in manifest.frames.items()),
         "padding": manifest.padding,
-        "source": f"{manifest.source.get('name')} ({str(manifest.source.get('sha256'))[:12]})",
+        "source": f"{manifest.source.name} ({manifest.source.sha256[:12]})",
         "created": manifest.created,
     }
     for precision, verdict in manifest.verification.items():
-        rows[f"{precision} verified"] = verdict["summary"]
+        rows[f"{precision} verified"] = verdict.summary
     if manifest.engines:
         rows["engines"] = "; ".join(f"{engine.file} ({engine.summary})" for engine in manifest.engines)
     if manifest.ctc is not None:
@@ -109,7 +110,7 @@ def info(bundle: Path, as_json: bool) -> int:
     rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
     for name, value in rows.items():
-        print(f"{name:<{width}}{value}")
+        print(f"{name:<{width}}{printable(value)}")
     return DONE
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from .manifest import Ctc
 from .results import Word
 
-KINDS = ("characters", "phonemes")
-
 
 @dataclass(frozen=True)
 class Char:

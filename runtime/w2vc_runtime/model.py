@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from .answers import ANSWERS, Outputs
 from .audio import AudioSource, Samples, name_of, read_audio
-from .ctc import KINDS
-from .errors import AudioError, BundleError, InferenceError, OptionError, W2vcError
+from .errors import AudioError, InferenceError, OptionError, W2vcError
 from .manifest import Manifest, check_files, find_graph
+from .outputs import CheckedSession
 from .results import Result
 from .session import Session, open_bundle
 
@@ -116,7 +116,10 @@ class Model:
                     value = value[row]
                 axis = tensor.shape[1] if len(tensor.shape) > 1 else None
                 if axis in manifest.frames:
-                    value = value[: manifest.frames[str(axis)].count(len(clip))]
+                    count = manifest.frames[str(axis)].count(len(clip))
+                    if len(value) < count:
+                        raise InferenceError(f"{tensor.name} has {len(value)} frames, and a clip like this has {count}")
+                    value = value[:count]
                 outputs[tensor.name] = value
             rows.append(outputs)
         return rows
@@ -145,10 +148,6 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
     """
     directory = Path(bundle)
     manifest = Manifest.read(directory)
-    if manifest.head not in ANSWERS:
-        raise BundleError(f"{directory} has head {manifest.head!r}; this w2vc has {', '.join(ANSWERS)}; upgrade w2vc")
-    if manifest.ctc is not None and manifest.ctc.kind not in KINDS:
-        raise BundleError(f"{directory} wants decoding of {manifest.ctc.kind!r}; this w2vc has {', '.join(KINDS)}")
     check_files(directory, manifest)
     graph = find_graph(directory, manifest, precision)
-    return Model(manifest, open_bundle(directory, manifest, graph, provider))
+    return Model(manifest, CheckedSession(open_bundle(directory, manifest, graph, provider), manifest))

@@ -11,26 +11,12 @@ from numpy.typing import NDArray
 
 from .cases import NOISE
 from .error_rate import ErrorRates, error_rates, normalised
+from .manifest import Budget
 from .session import Session, Tensors
 
 Array = NDArray[np.float32]
 Decode = Callable[[Array], str]
 """From the logits [frames, vocabulary] of a clip to its text."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a precision may cost.
-
-    difference: largest |graph - PyTorch| allowed, relative to PyTorch's largest |value| of that output.
-    choices: smallest share of equal choices: the best token or class, or the codevectors of a frame; of those on noise
-    and of those on recordings.
-    wer: largest rise of the word error rate over PyTorch's, in percentage points, on recordings with transcripts.
-    """
-
-    difference: float
-    choices: float
-    wer: float
 
 
 BUDGETS = {

@@ -13,22 +13,32 @@ and besides ``rows`` (most frames of a clip in ``values``), ``chosen`` (see `par
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .archive import read_arrays
 from .cases import cases, digest
+from .documents import DocumentError
 from .errors import BundleError
-from .manifest import Manifest
+from .manifest import Manifest, Tensor, locate
 from .parity import Expected, Reference
 
 FILE_NAME = "verification.npz"
 MOST_FRAMES = 64
 MOST_BYTES = 4_000_000
+# Outputs that can make a choice.
+CHOSEN = ("logits", "projected_quantized_states")
+# Dimensions of an output with frames.
+TIMED = 3
+
+# Type and shape of an array.
+Layout = tuple[str, tuple[int, ...]]
 
 
 def write(path: Path, references: Sequence[Reference], chosen: str | None) -> None:
@@ -58,32 +68,90 @@ def read(bundle: Path, manifest: Manifest) -> tuple[list[Reference], str | None]
     Raises `BundleError` on a bundle without the file or with one that does not fit, and where this numpy draws other
     numbers than the one that it was made with.
     """
-    path = bundle / FILE_NAME
     if FILE_NAME not in manifest.files:
         raise BundleError(f"{bundle} has no {FILE_NAME}; export the bundle again")
+    path = locate(bundle, FILE_NAME)
+    try:
+        arrays = read_arrays(path)
+    except DocumentError as error:
+        raise _unfit(path, str(error)) from error
     names = [tensor.name for tensor in manifest.inputs]
     made = cases(manifest.features, manifest.frames, manifest.shortest, manifest.padding, names)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        if arrays["clips"].tobytes() != digest(clip for case in made for clip in case.clips):
-            theirs = manifest.tools.get("numpy")
-            raise BundleError(
-                f"numpy {np.__version__} does not make the audio that {bundle} was verified on; "
-                f"verify it with numpy {theirs}, with which it was exported"
-            )
-        expected = {t.name: expected_of(arrays, t.name, int(arrays["rows"])) for t in manifest.outputs}
-        references = []
-        for case in made:
-            counts = {tensor.name: len(case.clips) if tensor.shape else 1 for tensor in manifest.outputs}
-            own = {name: tuple(expected[name].pop(0) for _ in range(count)) for name, count in counts.items()}
-            seconds = max(map(len, case.clips)) / manifest.features.sampling_rate
-            references.append(Reference(case.name, case.clips, seconds, case.inputs, own))
-        return references, str(arrays["chosen"]) or None
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"{path} does not fit the manifest ({error}); export the bundle again") from error
+    counts = {tensor.name: [len(case.clips) if tensor.shape else 1 for case in made] for tensor in manifest.outputs}
+    for problem in _problems(arrays, manifest, {name: sum(each) for name, each in counts.items()}):
+        raise _unfit(path, problem)
+    if arrays["clips"].tobytes() != digest(clip for case in made for clip in case.clips):
+        raise BundleError(
+            f"numpy {np.__version__} does not make the audio that {bundle} was verified on; "
+            f"verify it with numpy {manifest.tools.get('numpy', 'of another version')}, with which it was exported"
+        )
+    expected = {name: iter(expected_of(arrays, name, int(arrays["rows"]))) for name in counts}
+    references = []
+    for index, case in enumerate(made):
+        own = {name: tuple(itertools.islice(expected[name], each[index])) for name, each in counts.items()}
+        seconds = max(map(len, case.clips)) / manifest.features.sampling_rate
+        references.append(Reference(case.name, case.clips, seconds, case.inputs, own))
+    return references, str(arrays["chosen"]) or None
+
+
+def _unfit(path: Path, problem: str) -> BundleError:
+    return BundleError(f"{path} does not fit the manifest ({problem}); export the bundle again")
+
+
+def _problems(arrays: dict[str, NDArray], manifest: Manifest, clips: dict[str, int]) -> Iterator[str]:
+    """What is wrong with the arrays of a file: each holds on the ones before. clips: how many, of each output."""
+    known = {"clips", "rows", "chosen"}
+    yield from _wrong(arrays, {"clips": ("|u1", (32,)), "rows": ("<i8", ())})
+    chosen, rows = arrays.get("chosen", np.array(0)), int(arrays["rows"])
+    if chosen.dtype.kind != "U" or chosen.shape or str(chosen) not in ("", *CHOSEN):
+        yield f"chosen is none of {', '.join(CHOSEN)}"
+    if not 1 <= rows <= MOST_FRAMES:
+        yield f"rows is {rows}"
+    for tensor in manifest.outputs:
+        own = yield from _output_problems(arrays, tensor, clips[tensor.name], rows, str(chosen))
+        known |= own
+    if strange := arrays.keys() - known:
+        yield f"nobody knows {ascii(min(strange))[:60]}"
+
+
+def _output_problems(
+    arrays: dict[str, NDArray], tensor: Tensor, clips: int, rows: int, chosen: str
+) -> Generator[str, None, set[str]]:
+    """As `_problems`, of one output; returns the names of its arrays."""
+    name, timed = tensor.name, len(tensor.shape) == TIMED
+    own: dict[str, Layout] = {f"{name}.largest": ("<f8", (clips,))}
+    stored = choices = clips
+    if timed:
+        own[f"{name}.frames"] = ("<i4", (clips,))
+        yield from _wrong(arrays, own)
+        frames = arrays[f"{name}.frames"].astype(np.int64)
+        if frames.min() < 1:
+            yield f"{name} has a clip of no frames"
+        stored, choices = int(np.minimum(frames, rows).sum()), int(frames.sum())
+    width = tuple(map(int, tensor.shape[2 if timed else 1 :]))
+    own[f"{name}.values"] = ("<f4", (stored, *width))
+    if name == chosen == "logits":
+        own[f"{name}.best"] = ("<i4", (choices,))
+    yield from _wrong(arrays, own)
+    if not all(np.isfinite(arrays[f"{name}.{part}"]).all() for part in ("values", "largest")):
+        yield f"{name} has a value that is not finite"
+    if arrays[f"{name}.largest"].min() < 0:
+        yield f"{name}.largest is below 0"
+    if f"{name}.best" in own:
+        best = arrays[f"{name}.best"]
+        if best.min() < 0 or best.max() >= width[0]:
+            yield f"{name}.best is of no channel"
+    return set(own)
+
+
+def _wrong(arrays: dict[str, NDArray], wanted: dict[str, Layout]) -> Iterator[str]:
+    """Arrays that are missing, or of another type or shape."""
+    for name, (dtype, shape) in wanted.items():
+        found = arrays.get(name)
+        if found is None:
+            yield f"{name} is missing"
+        elif (found.dtype.str, found.shape) != (dtype, shape):
+            yield f"{name} is {found.dtype} {list(found.shape)}, and must be {np.dtype(dtype)} {list(shape)}"
 
 
 def _rows(references: Sequence[Reference]) -> int:

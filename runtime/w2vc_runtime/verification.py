@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from .documents import DocumentError, read_document
 from .errors import BundleError, InferenceError, OptionError
-from .manifest import Graph, Manifest, check_files, digest, find_graph
-from .parity import Budget, Reference, Verdict, verify
+from .manifest import (
+    Certified,
+    FileEntry,
+    Graph,
+    Manifest,
+    check_file,
+    check_files,
+    digest,
+    find_graph,
+    locate,
+)
+from .outputs import CheckedSession
+from .parity import Reference, Verdict, verify
 from .session import open_bundle
 from .stored import read
+from .typed import TypeMismatch, build
 
 REPORT = "report.json"
+PAGE = "report.html"
 HEADER = (
     "precision",
     "provider",
@@ -30,13 +42,13 @@ HEADER = (
 class Outcome:
     """What became of one precision.
 
-    certified: its entry of the manifest's ``verification``. verdict: None where the graph could not be run, and then
+    certified: the verdict of the export. verdict: None where the graph could not be run, and then
     ``reason`` says why; ``fault`` if that is the graph's own.
     """
 
     precision: str
     provider: str
-    certified: dict[str, Any]
+    certified: Certified
     verdict: Verdict | None = None
     reason: str = ""
     fault: bool = False
@@ -50,11 +62,11 @@ class Outcome:
 
     def row(self) -> tuple[str, ...]:
         """Its cells under `HEADER`."""
-        cases = [case for case in self.certified["cases"] if not case["recorded"]]  # which the bundle does not hold
-        choices = sum(case["choices"] for case in cases)
-        certified = _share(sum(case["same"] for case in cases) / choices if choices else None)
-        worst = f"{max(case['difference'] for case in cases):.1e}"
-        allowed = f"{self.certified['budget']['difference']:.0e}"
+        cases = [case for case in self.certified.cases if not case.recorded]  # which the bundle does not hold
+        choices = sum(case.choices for case in cases)
+        certified = _share(sum(case.same for case in cases) / choices if choices else None)
+        worst = f"{max(case.difference or 0.0 for case in cases):.1e}"
+        allowed = f"{self.certified.budget.difference:.0e}"
         if self.verdict is None:
             state = "failed" if self.fault else "not run"
             return (self.precision, self.provider, "-", worst, allowed, "-", certified, f"{state}: {self.reason}")
@@ -83,18 +95,21 @@ def verify_bundle(bundle: Path, provider: str = "auto", precision: str | None = 
 
 
 def check_report(bundle: Path, manifest: Manifest) -> None:
-    """Raise `BundleError` where the bundle's report is missing, damaged, or of another bundle."""
-    path = bundle / REPORT
+    """Raise `BundleError` where the bundle's report or its page is missing, damaged, or of another bundle."""
+    path = locate(bundle, REPORT)
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{bundle} lacks {REPORT}, its certificate; export the bundle again") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{path} is damaged: it is not a report; export the bundle again") from error
+        report = read_document(path)
+    except DocumentError as error:
+        raise BundleError(f"{path} is damaged: it is not a report, {error}; export the bundle again") from error
     if not isinstance(report, dict) or report.get("sha256") != digest(report):
         raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
     if report.get("manifest") != manifest.certified:
         raise BundleError(f"{path} is the report of another bundle; take the one that was exported with {bundle}")
+    try:
+        page = build(FileEntry, report.get("page"))
+    except TypeMismatch as error:
+        raise BundleError(f"{path} does not say what its page {PAGE} is: {error}; export the bundle again") from error
+    check_file(bundle, PAGE, page, REPORT)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -110,9 +125,9 @@ def _outcome(
     certified = manifest.verification[graph.precision]
     used = provider
     try:
-        session = open_bundle(bundle, manifest, graph, provider)
+        session = CheckedSession(open_bundle(bundle, manifest, graph, provider), manifest)
         used = session.provider
-        verdict = verify(session, references, Budget(**certified["budget"]), chosen)
+        verdict = verify(session, references, certified.budget, chosen)
     except OptionError as error:
         return Outcome(graph.precision, used, certified, reason=str(error))
     except (BundleError, InferenceError) as error:

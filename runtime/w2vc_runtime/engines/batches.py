@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ class Batches:
         rows = len(inputs[self._features])
         plans = []
         for index, profile in enumerate(self._engine.profiles):
-            shapes: dict[str, Any] = profile["shapes"]
+            shapes = profile.shapes
             padded = {name: [max(pair) for pair in zip(size, shapes[name][0][1:])] for name, size in sizes.items()}
             longer = padded != sizes
             if any(s > most for name in sizes for s, most in zip(sizes[name], shapes[name][2][1:])):
@@ -66,7 +65,7 @@ class Batches:
 
     def parts(self, inputs: Tensors, plan: Plan) -> Iterator[tuple[Tensors, int]]:
         """The batch in parts that fit the profile, and of each how many rows are of the batch."""
-        least = self._engine.profiles[plan.profile]["shapes"][self._features][0][0]
+        least = self._engine.profiles[plan.profile].shapes[self._features][0][0]
         count = len(inputs[self._features])
         for start in range(0, count, plan.rows):
             taken = min(plan.rows, count - start)
@@ -90,7 +89,7 @@ class Batches:
 
     def _refusal(self, inputs: Tensors) -> str:
         profiles = self._engine.profiles
-        ranges = ", ".join(f"{p['seconds'][0]:g} to {p['seconds'][2]:g} s" for p in profiles)
+        ranges = ", ".join(f"{p.seconds[0]:g} to {p.seconds[2]:g} s" for p in profiles)
         shape = list(inputs[self._features].shape)
         return (
             f"engine {self._engine.file} takes clips of {ranges}, and not {self._features} of shape {shape}; "

@@ -136,12 +136,12 @@ def compile_graph(
     """
     check_graph(graph.precision, graph.provider)
     profiles = options.resolve(manifest.shortest, manifest.features)
-    entries = tuple(profile.to_dict(manifest) for profile in profiles)
+    entries = tuple(profile.entry(manifest) for profile in profiles)
     gpu = None if options.compiler.names_targets else find_gpu()
     job = {
         "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
-        "profiles": [entry["shapes"] for entry in entries],
+        "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
     answer = _work(options.compiler, job, report)
@@ -205,6 +205,8 @@ def compile_bundle(
 def _folder(bundle: Path) -> Iterator[Path]:
     """The directory of the engines, rid of what a killed compilation left in it."""
     folder = bundle / FOLDER
+    if folder.is_symlink():  # what is not listed is removed from it
+        raise BundleError(f"{folder} is a link; remove it, and the engines are put into a directory of the bundle")
     folder.mkdir(exist_ok=True)
     try:
         yield folder

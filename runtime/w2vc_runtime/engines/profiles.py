@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from w2vc_runtime.cases import make
 from w2vc_runtime.errors import OptionError
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.manifest import EngineProfile, Manifest
 
 LONGEST_SECONDS = 3600
 EXAMPLE = "seconds=0.5:2:5,batch=1:4:16"
@@ -69,9 +68,13 @@ class OptimizationProfile:
                 shapes[name].append([batch, *sizes])
         return shapes
 
-    def to_dict(self, manifest: Manifest) -> dict[str, Any]:
+    def entry(self, manifest: Manifest) -> EngineProfile:
         """The profile as a manifest has it."""
-        return {"seconds": list(self.seconds), "batch": list(self.batch), "shapes": self.shapes(manifest)}
+        shapes = {
+            name: (tuple(least), tuple(typical), tuple(most))
+            for name, (least, typical, most) in self.shapes(manifest).items()
+        }
+        return EngineProfile(self.seconds, self.batch, shapes)
 
 
 def _clip_shapes(samples: int, manifest: Manifest) -> dict[str, tuple[int, ...]]:

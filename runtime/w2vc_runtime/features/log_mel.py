@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from w2vc_runtime.audio import Samples
+from w2vc_runtime.typed import Range
+
+from .limits import Epsilon, Filling, Rate
 
 # Frames computed together: their float64 buffers stay in the cache, and memory does not grow with the recording.
 BLOCK = 64
@@ -38,25 +41,25 @@ class LogMel:
     input: ClassVar[str] = "input_features"
     extractor: ClassVar[str] = "SeamlessM4TFeatureExtractor"
 
-    sampling_rate: int = 16000
-    num_mel_bins: int = 80
-    stride: int = 2
-    padding_value: float = 0.0
+    sampling_rate: Rate = 16000
+    num_mel_bins: Annotated[int, Range(1, 1024)] = 80
+    stride: Annotated[int, Range(2, 2)] = 2
+    padding_value: Filling = 0.0
     return_attention_mask: bool = True
-    scale: float = 32768.0
-    frame_length: int = 400
-    hop_length: int = 160
-    fft_length: int = 512
-    preemphasis: float = 0.97
-    window_power: float = 0.85
-    min_frequency: float = 20.0
-    max_frequency: float = 8000.0
-    mel_factor: float = 1127.0
-    mel_break: float = 700.0
-    mel_floor: float = 1.192092955078125e-07
-    eps: float = 1e-7
-    ddof: int = 1
-    pad_to_multiple_of: int = 2
+    scale: Annotated[float, Range(1e-6, 1e6)] = 32768.0
+    frame_length: Annotated[int, Range(2, 16384)] = 400
+    hop_length: Annotated[int, Range(1, 16384)] = 160
+    fft_length: Annotated[int, Range(2, 16384)] = 512
+    preemphasis: Annotated[float, Range(0, 1)] = 0.97
+    window_power: Annotated[float, Range(0, 100)] = 0.85
+    min_frequency: Annotated[float, Range(0, 96_000)] = 20.0
+    max_frequency: Annotated[float, Range(0, 96_000)] = 8000.0
+    mel_factor: Annotated[float, Range(1e-6, 1e6)] = 1127.0
+    mel_break: Annotated[float, Range(1e-6, 1e6)] = 700.0
+    mel_floor: Annotated[float, Range(1e-30, 1)] = 1.192092955078125e-07
+    eps: Epsilon = 1e-7
+    ddof: Annotated[int, Range(0, 1)] = 1
+    pad_to_multiple_of: Annotated[int, Range(1, 16384)] = 2
 
     @classmethod
     def from_preprocessor(cls, values: dict[str, Any]) -> LogMel:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from w2vc_runtime.audio import Samples
 
+from .limits import Epsilon, Filling, Rate
+
 
 @dataclass(frozen=True)
 class Waveform:
@@ -26,11 +28,11 @@ class Waveform:
     shape: ClassVar[tuple[str | int, ...]] = ("batch", "samples")
     convolutions: ClassVar[tuple[tuple[int, int], ...]] = ()
 
-    sampling_rate: int
+    sampling_rate: Rate
     do_normalize: bool
     return_attention_mask: bool
-    padding_value: float = 0.0
-    eps: float = 1e-7
+    padding_value: Filling = 0.0
+    eps: Epsilon = 1e-7
 
     @classmethod
     def from_preprocessor(cls, values: dict[str, Any]) -> Waveform:
