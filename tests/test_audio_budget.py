@@ -18,7 +18,7 @@ from w2vc_exporter.precision import Fitting
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.manifest import CertifiedAudio, Manifest
 from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.parity import Budget, Expected, Heard, Reference, verify
 
@@ -65,9 +65,9 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
     assert verdict.heard is None
     (stored,) = result.manifest.verification.values()
     seconds = round(sum(SAMPLES.values()) / 16000, 2)
-    assert stored["audio"] == {"directory": "calls", "clips": 5, "seconds": seconds}
-    assert stored["material"] == "noise shaped like speech, seed 0, and 5 recordings in calls"
-    assert f"{len(stored['cases']) - 6} cases of noise, 6 of recordings in calls" in stored["summary"]
+    assert stored.audio == CertifiedAudio("calls", 5, seconds)
+    assert stored.material == "noise shaped like speech, seed 0, and 5 recordings in calls"
+    assert f"{len(stored.cases) - 6} cases of noise, 6 of recordings in calls" in stored.summary
     for file in ("manifest.json", "report.json", "report.html"):
         assert str(corpus) not in (tmp_path / "b" / file).read_text()
     assert "fourth.wav" in (tmp_path / "b" / "report.html").read_text()
@@ -76,9 +76,9 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
 
 def test_noise_alone_is_said_to_be(digits):
     stored = Manifest.read(digits["fp16"]).verification["fp16"]
-    assert stored["audio"] is None
-    assert stored["material"] == "noise shaped like speech, seed 0, alone"
-    assert f"{len(stored['cases'])} cases of noise alone" in stored["summary"]
+    assert stored.audio is None
+    assert stored.material == "noise shaped like speech, seed 0, alone"
+    assert f"{len(stored.cases)} cases of noise alone" in stored.summary
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_layers_are_kept_for_words_and_choices_alone(budget, limit, spoken, unbo
     assert not unbounded.manifest.graphs[0].kept
     result = export(options("int8", spoken, f"difference=9,{budget}", tmp_path / "b"))
     assert getattr(result.verdicts["int8"], limit) == 0
-    assert result.manifest.graphs[0].kept[-1]["reason"].startswith("the layers that cost the most")
+    assert result.manifest.graphs[0].kept[-1].reason.startswith("the layers that cost the most")
 
 
 def test_error_rates_of_the_demo_recordings(tmp_path):

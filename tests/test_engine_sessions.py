@@ -17,7 +17,7 @@ from conftest import DEMO_AUDIO
 from w2vc_runtime import InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.engines.batches import Batches
 from w2vc_runtime.engines.cuda import Device
-from w2vc_runtime.manifest import Engine
+from w2vc_runtime.manifest import Engine, EngineProfile
 
 STANDIN = Path(__file__).parent / "standin"
 
@@ -72,7 +72,7 @@ def batches() -> Batches:
         {"input_features": [[1, a, 80], [1, a, 80], [b, c, 80]], "mask": [[1, a // 2], [1, a // 2], [b, c // 2]]}
         for a, b, c in ((4, 8, 10), (20, 2, 40))
     ]
-    entries = tuple({"seconds": [a, a, b], "batch": [1, 1, 1], "shapes": each} for each, (a, b) in zip(shapes, SECONDS))
+    entries = tuple(EngineProfile((a, a, b), (1, 1, 1), each) for each, (a, b) in zip(shapes, SECONDS))
     engine = Engine("plan", "", 0, "tensorrt", "1", "", (), None, (), "fp16", {}, entries)
     output = SimpleNamespace(shape=("batch", "frames"))
     features = SimpleNamespace(name="input_features")

@@ -54,8 +54,8 @@ def test_one_node_names_the_plan_beside_it(bundle, capsys):
     assert set(engine.files) == {PLAN, CONTEXT}
     check_files(bundle, manifest)
     (profile,) = engine.profiles
-    assert profile["seconds"] == [0.025, 10, 30]
-    assert profile["batch"] == [1, 1, 8]
+    assert profile.seconds == (0.025, 10, 30)
+    assert profile.batch == (1, 1, 8)
 
     model = onnx.load(bundle / CONTEXT)
     onnx.checker.check_model(model, full_check=True)
@@ -140,7 +140,7 @@ def test_what_wraps_an_engine_is_checked_and_goes_with_it(bundle):
     with pytest.raises(BundleError, match=r"sm89-fp16\.onnx is damaged"):
         check_files(bundle, Manifest.read(bundle))
     context.unlink()
-    with pytest.raises(BundleError, match=r"lacks engines/tensorrt-rtx-sm89-fp16\.onnx"):
+    with pytest.raises(BundleError, match=r"has no engines/tensorrt-rtx-sm89-fp16\.onnx"):
         check_files(bundle, Manifest.read(bundle))
     context.write_bytes(whole)
     (bundle / "engines" / ".1.onnx").write_bytes(b"what a killed compilation left")

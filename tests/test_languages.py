@@ -73,7 +73,7 @@ def test_exported_with_its_alphabet(checkpoint, tmp_path):
     expect_alone(hugging_face(checkpoint, "fra"), "ctc", model, [clip])
     # The adapter is part of what the bundle was made from.
     other = export(ExportOptions(checkpoint, output=tmp_path / "other")).manifest
-    assert Manifest.read(result.bundle).source["sha256"] != other.source["sha256"]
+    assert Manifest.read(result.bundle).source.sha256 != other.source.sha256
 
 
 def test_the_bundle_is_named_after_the_language(checkpoint):

@@ -111,8 +111,8 @@ def test_what_overflows_is_found_kept_in_fp32_and_listed(overflowing, tmp_path):
     result = export(ExportOptions(overflowing, precision="fp16", output=tmp_path / "b"))
     (graph,) = result.manifest.graphs
     (kept,) = graph.kept
-    assert "past a quarter of the half range (65504)" in kept["reason"]
-    assert 2 <= len(kept["nodes"]) <= 8  # two products with their biases and the activation, and no other layer
+    assert "past a quarter of the half range (65504)" in kept.reason
+    assert 2 <= len(kept.nodes) <= 8  # two products with their biases and the activation, and no other layer
     assert graph.kept_fp32["MatMul"] == 2
     assert result.verdicts["fp16"].difference < 1e-2
 
@@ -122,7 +122,7 @@ def test_a_budget_that_is_missed_keeps_the_layers_that_cost_the_most(tmp_path):
     budget = f"difference={plain.difference / 1.5:.6f},tokens=0%"
     result = export(ExportOptions(tiny()[1], precision="int8", budget=budget, output=tmp_path / "b"))
     (graph,) = result.manifest.graphs
-    assert graph.kept[-1]["reason"].startswith("the layers that cost the most")
+    assert graph.kept[-1].reason.startswith("the layers that cost the most")
     assert result.verdicts["int8"].difference < plain.difference / 1.5
     products = {node.op_type for node in onnx.load(tmp_path / "b" / "model_int8.onnx").graph.node}
     assert {"MatMul", "MatMulInteger"} <= products  # some are kept, and not all

@@ -17,7 +17,7 @@ from w2vc_runtime import BundleError, MissingExtraError, OptionError, load, onnx
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import BACKENDS, identity
 from w2vc_runtime.engines import session as engine_sessions
-from w2vc_runtime.manifest import Engine, Manifest
+from w2vc_runtime.manifest import Engine, EngineProfile, Manifest
 from w2vc_runtime.session import PROVIDERS, open_bundle, survey
 
 
@@ -28,7 +28,7 @@ def gpus(monkeypatch, tmp_path):
 
 
 def with_engine(manifest: Manifest, backend: str = "tensorrt-rtx", precision: str = "fp16") -> Manifest:
-    profile = {"seconds": [1, 1, 1], "batch": [1, 1, 1], "shapes": {}}
+    profile = EngineProfile((1, 1, 1), (1, 1, 1), {})
     engine = Engine(
         "engines/e.plan", "0" * 64, 1, backend, "1.7", "linux-x86_64", ("sm89",), None, (), precision, {}, (profile,)
     )

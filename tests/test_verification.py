@@ -79,7 +79,10 @@ def test_padded_batches_of_hugging_face_are_stored_too(cell, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("change", "line"),
-    [(louder, "failed: fp32, one frame: differs by"), (rename, "failed: fp32, one frame: the graph gives NaN or")],
+    [
+        (louder, "failed: fp32, one frame: differs by"),
+        (rename, "failed: fp32, the graph gives nothing as logits, and its manifest says float32 [batch, frames, 32]"),
+    ],
 )
 def test_another_graph_under_new_hashes_fails(change, line, bundle, capsys):
     rewrite(bundle, lambda graph: None)
@@ -88,15 +91,17 @@ def test_another_graph_under_new_hashes_fails(change, line, bundle, capsys):
     rewrite(bundle, change)
     assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
     captured = capsys.readouterr()
-    assert captured.out.splitlines()[1].endswith("failed")
+    assert "  failed" in captured.out.splitlines()[1]
     assert line in captured.err
 
 
 def test_a_graph_that_cannot_be_loaded_fails(bundle, capsys):
-    (bundle / "model.onnx").write_bytes(b"no graph")
-    sign(bundle)
+    rewrite(bundle, lambda graph: graph.opset_import[0].ClearField("version"))
     assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
     assert "cannot load" in capsys.readouterr().err
+    (bundle / "model.onnx").write_bytes(b"no graph")
+    sign(bundle)
+    assert "model.onnx is not an ONNX graph" in refused(capsys, run_cli.main, "verify", bundle, "--provider", "cpu")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "verification.npz"])
@@ -115,7 +120,30 @@ def test_reports_that_do_not_belong(digits, bundle, capsys):
     (bundle / "report.json").write_text("{")
     assert "report.json is damaged: it is not a report" in refused(capsys, run_cli.main, "verify", bundle)
     (bundle / "report.json").unlink()
-    assert "lacks report.json" in refused(capsys, run_cli.main, "verify", bundle)
+    assert "has no report.json" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+def test_the_page_is_that_of_the_report(bundle, capsys):
+    page = bundle / "report.html"
+    content = page.read_bytes()
+    for other in (b"", content[:-1], content.replace(b"e-0", b"e-1"), content + b"\n"):
+        page.write_bytes(other)
+        line = refused(capsys, run_cli.main, "verify", bundle)
+        assert f"{page} is damaged: it does not match report.json's sha256; export the bundle again" in line
+    page.unlink()
+    assert "has no report.html" in refused(capsys, run_cli.main, "verify", bundle)
+    page.write_bytes(content)
+    report = json.loads((bundle / "report.json").read_text())
+    del report["page"]
+    (bundle / "report.json").write_text(json.dumps({**report, "sha256": digest(report)}))
+    assert "does not say what its page report.html is" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "report.json", "report.html", "verification.npz", "model.onnx"])
+def test_a_directory_in_place_of_a_file(name, bundle, capsys):
+    (bundle / name).unlink()
+    (bundle / name).mkdir()
+    assert f"{bundle / name} is not a file" in refused(capsys, run_cli.main, "verify", bundle)
 
 
 def test_audio_that_this_numpy_makes_otherwise(bundle, capsys, monkeypatch):
@@ -134,6 +162,16 @@ def test_bundles_that_hold_no_reference_or_another(bundle, capsys):
     (bundle / "manifest.json").write_text(dataclasses.replace(manifest, files=files).to_json())
     sign(bundle)
     assert "has no verification.npz" in refused(capsys, run_cli.main, "verify", bundle)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["logits.values", "logits.largest"])
+def test_references_are_finite(name, number, bundle, capsys):
+    arrays = dict(np.load(bundle / "verification.npz"))
+    arrays[name].flat[3] = number
+    np.savez(bundle / "verification.npz", **arrays)
+    sign(bundle)
+    assert "(logits has a value that is not finite)" in refused(capsys, run_cli.main, "verify", bundle)
 
 
 def test_a_precision_that_is_not_there(bundle, capsys):

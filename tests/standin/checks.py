@@ -56,8 +56,8 @@ def bundle(tmp_path) -> Path:
     path = Path(shutil.copytree(os.environ["STANDIN_BUNDLE"], tmp_path / "bundle"))
     (path / "engines").mkdir()
     manifest = Manifest.read(path)
-    profiles = tuple(OptimizationProfile.parse(spec).to_dict(manifest) for spec in SPECS)
-    plan = {"graph": str(path / "model.onnx"), "profiles": [profile["shapes"] for profile in profiles]}
+    profiles = tuple(OptimizationProfile.parse(spec).entry(manifest) for spec in SPECS)
+    plan = {"graph": str(path / "model.onnx"), "profiles": [profile.shapes for profile in profiles]}
     engines = []
     for backend in MODULES:
         file = f"engines/{backend}.plan"
