@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
+import hashlib
 import importlib
 import io
+import json
 import os
 import re
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -23,14 +27,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+AUDIO = ROOT / "examples" / "digits" / "audio" / "seven-two-nine.flac"
 LINE = re.compile(r"w2vc(-export)?( \w+)?: .")
 # What Python opens when it imports a module, and to know the machine.
 OWN = tuple(
     os.path.realpath(path)
     for path in {
-        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, "/proc", "/sys", "/dev/null", "/etc/os-release",
-        ROOT / "model", ROOT / "runtime", ROOT / "exporter",
+        *sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path[1:], "/proc", "/sys", "/dev/null",
+        "/etc/os-release", ROOT / "model", ROOT / "runtime", ROOT / "exporter",
     }
+    if path and not os.path.realpath(tempfile.gettempdir()).startswith(os.path.realpath(path))
 )  # fmt: skip
 EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
 IN_OPEN, IN_NONBLOCK = 0x20, 0x800
@@ -80,7 +86,7 @@ def attempt(
             code = main([str(argument) for argument in arguments])
         except SystemExit as ended:
             code = int(ended.code or 0)
-    foreign = [path for path in dict.fromkeys(opened) if not _within(path, allowed)]
+    foreign = [path for path in dict.fromkeys(opened) if path.startswith(EVENTS) or not _within(path, allowed)]
     return Attempt(code, output(), errors(), native(), (*foreign, *entered))
 
 
@@ -108,7 +114,10 @@ def _written() -> Iterator[Callable[[], str]]:
 @contextlib.contextmanager
 def _printed() -> Iterator[tuple[Callable[[], str], Callable[[], str]]]:
     """What Python prints: to streams in UTF-8, as a terminal has them, that are nobody's file descriptor."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    streams = [
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=errors, write_through=True)
+        for errors in ("strict", "backslashreplace")
+    ]
     contents = [lambda stream=stream: stream.buffer.getvalue().decode() for stream in streams]
     with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         yield contents[0], contents[1]
@@ -169,6 +178,106 @@ def _watched(folder: Path | None) -> Iterator[list[str]]:
                     events = events[16 + length :]
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A good bundle to make bad ones of. outside: a directory beside it, with files that it has no right to.
+
+    audio: a recording. said: what is answered for it.
+    """
+
+    path: Path
+    outside: Path
+    audio: Path
+    said: str
+
+    @classmethod
+    def of(cls, path: Path, folder: Path) -> Bundle:
+        """A copy of a bundle, in a new directory."""
+        outside, audio = folder / "outside", folder / AUDIO.name
+        shutil.copytree(path, folder / path.name)
+        outside.mkdir()
+        for name in ("model.onnx", "verification.npz", "report.json", "report.html", "manifest.json"):
+            shutil.copyfile(path / name, outside / name)
+        shutil.copyfile(AUDIO, audio)
+        made = cls(folder / path.name, outside, audio, "")
+        info, run, verify = made.attempts()
+        if faults := [each for each in (info, run, verify) if each.fault or each.code]:
+            raise AssertionError(f"{path} is no good bundle: {faults}")
+        return dataclasses.replace(made, said=run.output)
+
+    def copy(self, folder: Path) -> Bundle:
+        """Another one, with the same files."""
+        folder.mkdir()
+        shutil.copytree(self.path, folder / self.path.name)
+        shutil.copytree(self.outside, folder / "outside")
+        return dataclasses.replace(self, path=folder / self.path.name, outside=folder / "outside")
+
+    def attempts(self, path: Path | None = None) -> tuple[Attempt, Attempt, Attempt]:
+        """What ``w2vc info``, ``run`` and ``verify`` make of it. path: of the bundle, where it is another."""
+        path = path or self.path
+        main, inside, cpu = command("w2vc"), (path, self.audio), ("--provider", "cpu")
+        commands = (("info", path), ("run", path, self.audio, *cpu), ("verify", path, *cpu))
+        info, run, verify = (attempt(main, arguments, inside, self.outside) for arguments in commands)
+        return info, run, verify
+
+
+@contextlib.contextmanager
+def exported(arguments: Sequence[str]) -> Iterator[tuple[list[Bundle], Path]]:
+    """Good bundles to start from, and an empty directory. arguments: bundles; none: of the carried checkpoints."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "made").mkdir()
+        paths = [Path(argument) for argument in arguments]
+        if not paths:
+            from w2vc_exporter import ExportOptions, export
+
+            options = (("digits", "ctc"), ("digits-bert", "ctc"), ("keywords", "sequence-classification"))
+            paths = [
+                export(ExportOptions(checkpoint, head=head, output=folder / "made" / checkpoint)).bundle
+                for checkpoint, head in options
+            ]
+        bundles = []
+        for path in paths:
+            (folder / f"good-{path.name}").mkdir()
+            bundles.append(Bundle.of(path, folder / f"good-{path.name}"))
+        (folder / "work").mkdir()
+        yield bundles, folder / "work"
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """Hash and size of a file, as a manifest has them."""
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def hashed(document: dict[str, Any]) -> str:
+    """A document's own hash, as docs/bundle.md says: by a second implementation."""
+    kept = {key: value for key, value in document.items() if key not in ("sha256", "created")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def sign(bundle: Path) -> None:
+    """Make all hashes of a bundle fit its files again."""
+    document = json.loads((bundle / "manifest.json").read_text())
+    for name in document["files"]:
+        if (bundle / name).is_file():
+            document["files"][name] = entry(bundle / name)
+    document["sha256"] = hashed(document)
+    (bundle / "manifest.json").write_text(json.dumps(document))
+    sign_report(bundle)
+
+
+def sign_report(bundle: Path) -> None:
+    """Make the report that of the bundle's manifest, where that can be read, and of its page."""
+    with contextlib.suppress(ValueError, RecursionError):
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        report = json.loads((bundle / "report.json").read_text())
+        report["manifest"] = hashed({key: value for key, value in manifest.items() if key != "engines"})
+        report["page"] = entry(bundle / "report.html")
+        report["sha256"] = hashed(report)
+        (bundle / "report.json").write_text(json.dumps(report))
 
 
 def tally(kind: str, results: Iterable[tuple[str, Sequence[Attempt], str | None]]) -> int:
