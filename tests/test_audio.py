@@ -25,12 +25,12 @@ def test_pipes_are_read(digits):
     """Standard input by both its names, and a pipe by the number of its descriptor."""
     command = [sys.executable, "-m", "w2vc_runtime.cli", "run", str(digits["fp32"])]
     shown = [
-        subprocess.run([*command, name], stdin=SPEECH.open("rb"), capture_output=True, check=True).stdout
+        subprocess.run([*command, name], input=SPEECH.read_bytes(), capture_output=True, check=True).stdout
         for name in ("-", "/dev/stdin")
     ]
-    piped = subprocess.run(["bash", "-c", 'cat "$0" | "$@" /dev/stdin', SPEECH, *command], capture_output=True)
+    redirected = subprocess.run(["bash", "-c", '"$@" - < "$0"', SPEECH, *command], capture_output=True)
     substituted = subprocess.run(["bash", "-c", '"$@" <(cat "$0")', SPEECH, *command], capture_output=True)
-    assert {*shown, piped.stdout, substituted.stdout} == {b"seven two nine\n"}
+    assert {*shown, redirected.stdout, substituted.stdout} == {b"seven two nine\n"}
 
 
 def test_a_fifo_is_read_and_bounded(tmp_path, monkeypatch):

@@ -100,7 +100,8 @@ class _Bounds:
         """Its rate in Hz; raise `AudioError` on what is no sound, or more than can be answered or decoded here."""
         low, high = RATES
         if not low <= rate <= high:
-            raise AudioError(f"{self.name} has a sample rate of {rate:g} Hz; expected {low} to {high}")
+            shown = f"{rate:g}" if rate <= high else "too many"
+            raise AudioError(f"{self.name} has a sample rate of {shown} Hz; expected {low} to {high}")
         if rate != int(rate):
             raise AudioError(f"{self.name} has a sample rate of {rate:g} Hz; expected a whole number")
         if channels > MOST_CHANNELS:
@@ -123,6 +124,8 @@ def _from_array(source: tuple[Any, ...], bounds: _Bounds) -> tuple[Samples, int]
         raise AudioError("samples must be an array [time] or [time, channels]") from error
     if isinstance(rate, np.ndarray) and rate.ndim == 0:
         rate = rate.item()
+    if isinstance(rate, int) and rate > RATES[1]:
+        rate = np.inf  # integers may be too large for a float, or to print
     if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)) or not rate > 0:
         raise AudioError(f"the sample rate must be a positive number of Hz, got {_shown(rate)}")
     if array.ndim not in (1, 2):
