@@ -18,7 +18,7 @@ from commands import complaints, content
 from conftest import DEMO_AUDIO, TRANSCRIPTS
 from oracle import tiny
 
-from w2vc_runtime import Transcript, cli, command
+from w2vc_runtime import MissingExtraError, Transcript, cli, command
 from w2vc_runtime import progress as progress_module
 from w2vc_runtime.progress import CLEAR, Progress
 
@@ -182,6 +182,17 @@ def test_a_file_fails_alone_whatever_its_error(error, line, code, batch_size, di
     assert captured.out == "one: one\nthree: three\n"
     assert captured.err.splitlines()[-1] == f"w2vc: {line}"
     assert ("Traceback" in captured.err) == (code == 3)
+
+
+def test_an_extra_that_is_missing_is_said_once(digits, monkeypatch, capsys):
+    def try_batch(self, sources, batch_size):
+        raise MissingExtraError("resampling from 8000 Hz", "soxr", "cpu")
+
+    monkeypatch.setattr(cli.Model, "try_batch", try_batch)
+    assert cli.main(["run", str(digits["fp16"]), "one", "two"]) == 2
+    assert capsys.readouterr().err == (
+        "w2vc: resampling from 8000 Hz needs soxr, which is not installed; pip install 'w2vc[cpu]'\n"
+    )
 
 
 @pytest.mark.parametrize("error", [MemoryError("Unable to allocate 1 TiB"), OSError(28, "No space left", "/x")])

@@ -27,7 +27,7 @@ from .command import (
 )
 from .documents import printable
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
-from .errors import OptionError, W2vcError
+from .errors import MissingExtraError, OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from .manifest import Frames, Graph, Manifest, Tensor
 from .model import Model, load
@@ -75,6 +75,7 @@ def run(options: RunOptions) -> int:
     if options.output is not None:
         _make(options.output)
     code, first = DONE, True
+    missing: set[str] = set()
     for group in _groups(options.audio, options.batch_size):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -93,7 +94,7 @@ def run(options: RunOptions) -> int:
             except (BrokenPipeError, ClosedError):
                 raise
             except Exception as error:
-                code = max(code, _failed(path, error))
+                code = max(code, _failed(path, error, missing))
     return code
 
 
@@ -107,14 +108,18 @@ def _answers(model: Model, group: Sequence[str], batch_size: int) -> list[Result
         return [answer for path in group for answer in _answers(model, [path], 1)]
 
 
-def _failed(path: str, error: Exception) -> int:
-    """Say why a file has no answer; return the exit code."""
+def _failed(path: str, error: Exception, missing: set[str]) -> int:
+    """Say why a file has no answer; return the exit code. missing: what was said of extras, which is said once."""
     if not isinstance(error, (W2vcError, OSError, MemoryError)):
         complain(PROGRAM, f"{path} has no answer")
         return bug(PROGRAM, error)
     line = str(error) if isinstance(error, W2vcError) else reason(error)
-    named = line.startswith((f"{path} ", f"{path}:"))
-    complain(PROGRAM, line if named else f"{path}: {line}")
+    if not isinstance(error, MissingExtraError):
+        named = line.startswith((f"{path} ", f"{path}:"))
+        complain(PROGRAM, line if named else f"{path}: {line}")
+    elif line not in missing:
+        missing.add(line)
+        complain(PROGRAM, line)
     return WRONG_INPUT
 
 
