@@ -31,7 +31,7 @@ def long_enough(model: Model, *lengths: int) -> list[np.ndarray]:
 
 
 def expect_steady(manifest: Manifest, precision: str, allowed: float) -> None:
-    """Every clip of a batch is what the graph gives for it alone, with the same choices; allowed: of the largest value."""
+    """Every clip of a batch is what the graph gives for it alone, with the same choices. allowed: a share."""
     cases = [case for case in manifest.verification[precision]["cases"] if case["batch"] > 1]
     assert len(cases) >= 5
     for case in cases:
