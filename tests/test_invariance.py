@@ -23,9 +23,10 @@ from w2vc_runtime.audio import read_audio
 from w2vc_runtime.invariance import batch_problems
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.parity import BUDGETS, Row, Verdict, verify
+from w2vc_runtime.parity import verify
 from w2vc_runtime.session import Session, Tensors, open_session
 from w2vc_runtime.stored import read
+from w2vc_runtime.verdict import BUDGETS, Row, Verdict
 
 CHECKPOINTS = {"random": lambda: tiny("conformer-relative", "group")[1], "digits": lambda: DIGITS}
 TEXTS = 160
