@@ -170,6 +170,29 @@ def test_bytes_are_moved_in_front_of_a_product_and_samples_stay_as_they_are():
     np.testing.assert_allclose(run(graph, x=random(1, 1, 200)), full, atol=0.03 * np.abs(full).max())
 
 
+@pytest.mark.parametrize("layer", [(3, 2), (2, 2), (5, 2), (5, 3), (3, 1), (2, 3)], ids=str)
+def test_frames_have_a_scale_of_their_own_wherever_they_overlap(layer):
+    kernel, stride = layer
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], "conv", strides=[stride])
+    for length in LENGTHS:
+        graph = model([node], {"x": 3}, {"y": 3}, {"w": random(33, 33, kernel), "b": random(33)})
+        ConvolutionsToProducts()(graph)
+        rewrite = QuantizeMatMul()
+        rewrite(graph)
+        onnx.checker.check_model(ir.to_proto(graph), full_check=True)
+        assert rewrite.quantized == 1
+        samples = random(2, 33, length) * np.geomspace(1e-4, 1e4, length, dtype=np.float32)
+        hidden = samples.transpose(0, 2, 1)
+        count = (length - kernel) // stride + 1
+        frames = np.stack([hidden[:, n * stride : n * stride + kernel].reshape(2, -1) for n in range(count)], axis=1)
+        expected = quantized(frames, random(33, 33, kernel).transpose(2, 1, 0).reshape(-1, 33)) + random(33)
+        largest = np.abs(expected).max(-1, keepdims=True)
+        result = run(graph, x=samples).transpose(0, 2, 1)
+        # A value between two steps may go either way.
+        assert np.mean(np.abs(result - expected) / largest < 1e-5) > 0.98
+        np.testing.assert_allclose(result / largest, expected / largest, atol=2e-2)
+
+
 @pytest.mark.parametrize("keep", [set(), {"conv1"}])
 def test_static_scales_round_to_multiples_and_cut(keep):
     graph = convolutions((10, 5), (3, 2))

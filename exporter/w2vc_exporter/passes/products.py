@@ -12,6 +12,8 @@ lengths vary.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
@@ -22,6 +24,19 @@ CHANNELS_LAST = (0, 2, 1)
 # Frames side by side take so many times the memory of x, by the stride: too much for convolutions over positions.
 LONGEST = 16
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
+
+
+# Under this name the frames side by side carry what they are made of, for whoever quantises them: a `Frames`.
+FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames side by side. parts: from which sample of a frame on each part is, and the nodes that cut it out of x."""
+
+    kernel: int
+    stride: int
+    parts: tuple[tuple[int, tuple[ir.Node, ...]], ...]
 
 
 class ConvolutionsToProducts(ir.passes.InPlacePass):
@@ -99,16 +114,20 @@ def _frames(build: Builder, x: ir.Value, kernel: int, stride: int, channels: int
     room = build.node("Sub", [length, build.integers("kernel", kernel)], "room", integer)
     step = build.integers("stride", stride)
     steps = build.node("Mul", [build.node("Div", [room, step], "whole", integer), step], "steps", integer)
-    parts = []
+    parts, cuts = [], []
     shape = build.integers("shape", 0, -1, stride * channels)
     for tap in range(0, kernel - stride + 1, stride):  # as many samples as from one frame to the next: no copy of them
         end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + stride)], f"until_{tap}", integer)
         part = build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one], f"part_{tap}")
         parts.append(build.node("Reshape", [part, shape], f"rows_{tap}"))
+        cuts.append((tap, tuple(build.nodes[-2:])))
     for tap in range(kernel - kernel % stride, kernel):
         end = build.node("Add", [steps, build.integers(f"end_{tap}", tap + 1)], f"until_{tap}", integer)
         parts.append(build.node("Slice", [x, build.integers(f"from_{tap}", tap), end, one, step], f"part_{tap}"))
-    return parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=-1)
+        cuts.append((tap, tuple(build.nodes[-1:])))
+    frames = parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=-1)
+    frames.meta[FRAMES] = Frames(kernel, stride, tuple(cuts))
+    return frames
 
 
 def _cancel(graph: ir.Graph, node: ir.Node) -> None:
