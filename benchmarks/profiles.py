@@ -29,7 +29,7 @@ import torch
 from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.sessions.select import Session, Tensors, open_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracle import build, clips, save

@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from w2vc_runtime import onnx_runtime
 from w2vc_runtime.gpu import Gpu
 from w2vc_runtime.manifest import Graph, Manifest
+from w2vc_runtime.sessions import onnx_runtime
 
 
 class StandIn:

@@ -16,11 +16,12 @@ import onnxruntime
 import pytest
 from gpu_providers import StandIn, parts, stand_in
 
-from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, gpu, load, onnx_runtime
+from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, gpu, load
 from w2vc_runtime.cache import shared_folder
 from w2vc_runtime.features import LogMel
 from w2vc_runtime.manifest import FileEntry, Frames, Manifest, Tensor
-from w2vc_runtime.session import open_bundle, open_session
+from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.sessions.select import open_bundle, open_session
 
 CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
@@ -319,7 +320,8 @@ def test_a_driver_that_is_missing_or_finds_no_gpu(monkeypatch):
 def test_importing_onnx_runtime_reports_to_nobody(digits, tmp_path):
     """Its telemetry would leave an identifier in the cache directory."""
     path = digits["fp32"] / "model.onnx"
-    code = f"from w2vc_runtime.session import open_session; open_session(__import__('pathlib').Path({str(path)!r}), "
+    code = "from pathlib import Path; from w2vc_runtime.sessions.select import open_session; "
+    code += f"open_session(Path({str(path)!r}), "
     reporting = {"CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY", "PYTEST_CURRENT_TEST"}
     environment = {name: value for name, value in os.environ.items() if name not in reporting}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}

@@ -13,12 +13,13 @@ import onnxruntime
 import pytest
 from gpu_providers import StandIn, parts, stand_in
 
-from w2vc_runtime import BundleError, MissingExtraError, OptionError, load, onnx_runtime
+from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import BACKENDS, identity
 from w2vc_runtime.engines import session as engine_sessions
 from w2vc_runtime.manifest import Engine, EngineProfile, Manifest
-from w2vc_runtime.session import PROVIDERS, open_bundle, survey
+from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, survey
 
 
 @pytest.fixture

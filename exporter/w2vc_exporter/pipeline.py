@@ -40,10 +40,10 @@ from w2vc_runtime.manifest import (
     Tensor,
     file_entry,
 )
-from w2vc_runtime.onnx_runtime import import_onnxruntime
 from w2vc_runtime.parity import Decode, Reference, verify
 from w2vc_runtime.progress import Progress, Report
-from w2vc_runtime.session import Session, Tensors
+from w2vc_runtime.sessions.onnx_runtime import import_onnxruntime
+from w2vc_runtime.sessions.select import Session, Tensors
 from w2vc_runtime.typed import build
 from w2vc_runtime.verdict import Verdict
 

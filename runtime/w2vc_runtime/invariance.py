@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .session import Session, Tensors
+from .sessions.select import Session, Tensors
 
 if TYPE_CHECKING:
     from .manifest import Budget

@@ -15,9 +15,9 @@ from .audio import AudioSource, Samples, name_of, read_audio
 from .errors import AudioError, InferenceError, OptionError, W2vcError
 from .footprint import Footprint
 from .manifest import Manifest, check_files, find_graph
-from .outputs import CheckedSession
 from .results import Result
-from .session import Session, open_bundle
+from .sessions.checked import CheckedSession
+from .sessions.select import Session, open_bundle
 
 TimeMask = NDArray[np.bool_]
 # Padding of a batch, as a share of what is padded: more of it costs more than running twice.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .error_rate import error_rates, normalised
 from .invariance import batch_problems, beside_alone
 from .manifest import Budget
-from .session import Session, Tensors
+from .sessions.select import Session, Tensors
 from .verdict import Audio, Heard, Row, Verdict, percent, percent_text
 
 Array = NDArray[np.float32]

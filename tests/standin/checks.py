@@ -26,7 +26,7 @@ from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
 from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, EngineSession, open_engine
 from w2vc_runtime.manifest import FILE_NAME, Engine, Manifest, file_entry, find_graph
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 driver = ctypes.CDLL("libcuda.so.1")
 driver.standin_limit.argtypes = driver.standin_host_limit.argtypes = [ctypes.c_long]

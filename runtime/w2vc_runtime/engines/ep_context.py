@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Manifest, Tensor
-from w2vc_runtime.onnx_runtime import TENSORRT, TENSORRT_RTX
+from w2vc_runtime.sessions.onnx_runtime import TENSORRT, TENSORRT_RTX
 
 # What each backend's engines are run by.
 SOURCES = {"tensorrt-rtx": TENSORRT_RTX, "tensorrt": TENSORRT}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
-from .errors import InferenceError
-from .manifest import Manifest, Tensor
-from .session import Session, Tensors
+from w2vc_runtime.errors import InferenceError
+from w2vc_runtime.manifest import Manifest, Tensor
+
+from .select import Session, Tensors
 
 
 class CheckedSession:

@@ -14,13 +14,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .cache import shared_folder
-from .errors import BundleError, InferenceError, MissingExtraError, OptionError
-from .gpu import find_gpu
+from w2vc_runtime.cache import shared_folder
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.gpu import find_gpu
 
 if TYPE_CHECKING:
-    from .manifest import Manifest
-    from .session import Bundled, GraphFile, Tensors
+    from w2vc_runtime.manifest import Manifest
+
+    from .select import Bundled, GraphFile, Tensors
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -234,7 +235,7 @@ def check_gpu(provider: str) -> None:
 
 def _compilable(provider: str, graph: GraphFile) -> Bundled:
     """Where a graph is from; raise `OptionError` where TensorRT cannot know its shapes, or has no kernels for it."""
-    from .engines import check_graph
+    from w2vc_runtime.engines import check_graph
 
     if graph.bundled is None:
         raise OptionError(f"provider {provider!r} compiles for the shapes that a manifest gives; load the bundle")
@@ -291,7 +292,7 @@ def _devices(onnxruntime: Any) -> tuple[Any, ...]:
 
 def _profile(prefix: str, manifest: Manifest) -> tuple[dict[str, list[list[int]]], dict[str, str]]:
     """Least, typical and largest shape of each input, and the same as options of an execution provider."""
-    from .engines.profiles import wide_profile
+    from w2vc_runtime.engines.profiles import wide_profile
 
     shapes = wide_profile(manifest.shortest, manifest.features).shapes(manifest)
     options = {

@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 
 if TYPE_CHECKING:
-    from .session import Tensors
+    from .select import Tensors
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from numpy.typing import NDArray
 
+from w2vc_runtime.errors import OptionError, W2vcError
+from w2vc_runtime.manifest import Graph, Manifest
+
 from . import onnx_runtime, openvino
-from .errors import OptionError, W2vcError
-from .manifest import Graph, Manifest
 
 Tensors = dict[str, NDArray]
 X86 = ("x86_64", "AMD64")
@@ -76,7 +77,7 @@ def _engine_first(
     """The bundle's engine where it has one, else ONNX Runtime."""
 
     def check_either(graph: GraphFile) -> None:
-        from .engines.identity import find_engine
+        from w2vc_runtime.engines.identity import find_engine
 
         if graph.bundled is None or not graph.has_engine(backend):
             check(graph)
@@ -84,7 +85,7 @@ def _engine_first(
             find_engine(graph.bundled.bundle, graph.bundled.manifest, graph.bundled.graph, backend)
 
     def open_either(graph: GraphFile) -> Session:
-        from .engines.session import open_engine
+        from w2vc_runtime.engines.session import open_engine
 
         if graph.bundled is None or not graph.has_engine(backend):
             return open_graph(graph)
