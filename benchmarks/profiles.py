@@ -29,7 +29,8 @@ import torch
 from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime.sessions.select import Session, Tensors, open_session
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracle import build, clips, save

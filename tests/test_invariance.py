@@ -23,8 +23,9 @@ from w2vc_runtime.audio import read_audio
 from w2vc_runtime.invariance import batch_problems
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.parity import BUDGETS, Row, Verdict, verify
+from w2vc_runtime.sessions.base import Session, Tensors
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.sessions.select import Session, Tensors, open_session
+from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.stored import read
 
 CHECKPOINTS = {"random": lambda: tiny("conformer-relative", "group")[1], "digits": lambda: DIGITS}

@@ -18,7 +18,8 @@ from .manifest import (
     find_graph,
     locate,
 )
-from .parity import Reference, verify
+from .parity import verify
+from .reference import Reference
 from .sessions.checked import CheckedSession
 from .sessions.select import open_bundle
 from .stored import read

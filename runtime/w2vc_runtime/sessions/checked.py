@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from w2vc_runtime.errors import InferenceError
 from w2vc_runtime.manifest import Manifest, Tensor
 
-from .select import Session, Tensors
+from .base import Session, Tensors
 
 
-class CheckedSession:
+class CheckedSession(Session):
     """A session whose outputs are those of the manifest, by name, type and shape."""
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
@@ -31,6 +31,9 @@ class CheckedSession:
                     f"[{', '.join(map(str, tensor.shape))}]; export the bundle again"
                 )
         return results
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def _fits(value: NDArray, tensor: Tensor, sizes: dict[str | int, int]) -> bool:
