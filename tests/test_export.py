@@ -27,7 +27,7 @@ from w2vc_exporter import ExportError, ExportOptions, export
 from w2vc_exporter.options import PRECISIONS
 from w2vc_runtime import load
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.parity import BUDGETS
+from w2vc_runtime.verdict import BUDGETS
 
 # `make test` takes cells that have every value of every axis; `make test-all` takes all.
 CELLS = [pytest.param(cell, marks=() if cell in covering() else pytest.mark.full) for cell in matrix()]
