@@ -1,4 +1,4 @@
-"""What ONNX Runtime's GPU providers are handed, and one line where one cannot be had. That they run is not shown."""
+"""What ONNX Runtime's CUDA is handed, and one line where it cannot be had. That it runs is not shown."""
 
 from __future__ import annotations
 
