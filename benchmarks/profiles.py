@@ -35,7 +35,8 @@ from w2vc_exporter import ExportOptions, export
 from w2vc_exporter.passes.products import ConvolutionsToProducts
 from w2vc_exporter.passes.quantization import products, quantized
 from w2vc_exporter.passes.weights import drop_unused, insert_after
-from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracle import build, clips, save

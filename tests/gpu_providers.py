@@ -10,9 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from w2vc_runtime import onnx_runtime
+from w2vc_runtime.engines import identity
 from w2vc_runtime.gpu import Gpu
 from w2vc_runtime.manifest import Graph, Manifest
+from w2vc_runtime.sessions import onnx_runtime
 
 
 class StandIn:
@@ -28,7 +29,7 @@ class StandIn:
     @property
     def given(self) -> dict[str, dict[str, str]]:
         """Options by execution provider, in order."""
-        return dict(self.arguments.get("providers", [(onnx_runtime.TENSORRT_RTX, {})]))
+        return dict(self.arguments["providers"])
 
     def get_providers(self):
         return [*(self.given if self.starts else ()), "CPUExecutionProvider"]
@@ -36,19 +37,18 @@ class StandIn:
     def get_outputs(self):
         return [SimpleNamespace(name="logits")]
 
-    def run(self, outputs, inputs):
+    def run(self, outputs, inputs, options):
         return [np.zeros(1)]
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, cache: Path) -> list[str]:
-    """A machine that has a GPU and every execution provider; returns their names, which may be changed."""
-    available = [onnx_runtime.TENSORRT, onnx_runtime.CUDA, "CPUExecutionProvider"]
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine that has a GPU, and ONNX Runtime with CUDA; returns their names, which may be changed."""
+    available = [onnx_runtime.CUDA, "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
     monkeypatch.setattr(StandIn, "made", [])
-    monkeypatch.setattr(onnx_runtime, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90"))
-    monkeypatch.setattr(onnx_runtime, "_tensorrt_version", lambda: 101600)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    for module in (onnx_runtime, identity):
+        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90"))
     return available
 
 

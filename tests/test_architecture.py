@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
 import inspect
@@ -56,6 +57,98 @@ def test_lint_refuses_imports_against_the_arrows(room):
     command += ["--stdin-filename", str(ROOT / room / "new.py")]
     shown = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT).stdout
     assert {name for name in names if f"`{name}` is banned" in shown} == ARROWS[room]
+
+
+# Circles that there are, and why.
+CIRCLES = {
+    # `Manifest.read` locates and checks what it reads, and those who check take a `Manifest`.
+    frozenset(f"w2vc_runtime.manifest.{name}" for name in ("checks", "document", "files")),
+}
+
+
+def imports(folder: Path) -> dict[str, set[str]]:
+    """Which modules of a package each of them imports by name, wherever it does: in functions and for types too."""
+    paths = {
+        ".".join((folder.name, *path.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in sorted(folder.rglob("*.py"))
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = inside.split(".")[: len(inside.split(".")) + 1 - node.level] if node.level else []
+                base = ".".join([*above, *filter(None, [node.module])])
+                full = [f"{base}.{alias.name}" for alias in node.names]
+                named |= {each if each in paths else base for each in full}
+        found[name] = named & paths.keys() - {name}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The largest sets of modules each of which imports every other, directly or by way of others."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        ahead = [*graph[start]]
+        while ahead:
+            name = ahead.pop()
+            if name not in seen:
+                seen.add(name)
+                ahead += graph[name]
+        reached[start] = seen
+    return {
+        frozenset(other for other in reached[name] if name in reached[other]) for name in graph if name in reached[name]
+    }
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    rooms = [Path(importlib.import_module(package).__file__).parent for package in PUBLIC]
+    graphs = [imports(room) for room in rooms]
+    assert all(sum(map(len, graph.values())) > len(graph) for graph in graphs)
+    assert set().union(*map(circles, graphs)) == CIRCLES
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from .a import A",
+        "from . import a",
+        "from made_up import a",
+        "import made_up.a",
+        "def late():\n    from made_up.a import A",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .a import A",
+    ],
+)
+def test_a_circle_is_found(back, tmp_path):
+    folder = tmp_path / "made_up"
+    (folder / "inner").mkdir(parents=True)
+    texts = {
+        "__init__": "from .a import A", "a": "from .inner import b\nimport numpy\nA = 1", "inner/__init__": "",
+        "inner/b": "from ..c import C", "c": "C = 1",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    assert circles(imports(folder)) == set()
+    (folder / "c.py").write_text(back)
+    assert circles(imports(folder)) == {frozenset({"made_up.a", "made_up.inner.b", "made_up.c"})}
+
+
+def test_engines_and_sessions_meet_in_two_modules():
+    """`sessions.base` says what a session is; `sessions.engine` opens engines. Neither room knows more of the other."""
+    graph = imports(Path(importlib.import_module("w2vc_runtime").__file__).parent)
+    room = {name: f"{name}.".split(".")[1] for name in graph}
+    arrows = {(name, other) for name, others in graph.items() for other in others}
+    assert {other for name, other in arrows if (room[name], room[other]) == ("engines", "sessions")} == {
+        "w2vc_runtime.sessions.base"
+    }
+    assert {name for name, other in arrows if (room[name], room[other]) == ("sessions", "engines")} == {
+        "w2vc_runtime.sessions.engine"
+    }
+    assert "sessions" not in {room[other] for other in graph["w2vc_runtime.sessions.base"]}
 
 
 @pytest.mark.parametrize("package", PUBLIC)

@@ -19,8 +19,9 @@ from w2vc_runtime import cli as run_cli
 from w2vc_runtime import load
 from w2vc_runtime.error_rate import ErrorRates, error_rates
 from w2vc_runtime.manifest import CertifiedAudio, Manifest
-from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.parity import Expected, Reference, verify
+from w2vc_runtime.parity import verify
+from w2vc_runtime.reference import Expected, Reference
+from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.verdict import Budget, Heard, error_percent, percent_text
 
 SAMPLES = {"first.wav": 17011, "second.wav": 9001, "third.wav": 17011, "fourth.wav": 30001, "fifth.wav": 12007}

@@ -18,7 +18,8 @@ from w2vc_runtime import BundleError, OptionError
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import EngineOptions, compile_bundle, compiler
 from w2vc_runtime.engines.ep_context import write_ep_context
-from w2vc_runtime.manifest import Manifest, Tensor, check_files
+from w2vc_runtime.features import LogMel
+from w2vc_runtime.manifest import Frames, Manifest, Tensor, check_files
 
 PLAN = "engines/tensorrt-rtx-sm89-fp16.plan"
 CONTEXT = "engines/tensorrt-rtx-sm89-fp16.onnx"
@@ -86,6 +87,38 @@ def test_one_node_names_the_plan_beside_it(bundle, capsys):
     first = (bundle / CONTEXT).read_bytes()
     assert run_cli.main(arguments) == 0
     assert (bundle / CONTEXT).read_bytes() == first
+
+
+def family(manifest: Manifest, name: str) -> Manifest:
+    """The manifest as if it were of another kind of input."""
+    if name == "waveform":
+        return manifest
+    if name == "pretraining":
+        mask = Tensor("mask_time_indices", "bool", ("batch", "frames"))
+        return dataclasses.replace(manifest, inputs=(*manifest.inputs, mask))
+    recipe = LogMel()
+    inputs = (
+        Tensor("input_features", "float32", recipe.shape),
+        Tensor("attention_mask", "int64", ("batch", "frames")),
+    )
+    frames = {"frames": Frames(560, 320)}
+    return dataclasses.replace(manifest, features=recipe, inputs=inputs, frames=frames, shortest=560)
+
+
+SPEECH = [[1, 400], [1, 160000], [8, 480000]]  # 25 ms alone, 10 s alone, 8 clips of 30 s
+STEPS = [[1, 1], [1, 499], [8, 1499]]
+SHAPES = {
+    "waveform": {"input_values": SPEECH, "attention_mask": SPEECH},
+    "pretraining": {"input_values": SPEECH, "attention_mask": SPEECH, "mask_time_indices": STEPS},
+    "log-mel": {"input_features": [[*sizes, 160] for sizes in STEPS], "attention_mask": STEPS},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_profile_is_one_for_all_speech(name, digits):
+    manifest = family(Manifest.read(digits["fp32"]), name)
+    (profile,) = EngineOptions(ep_context=True).resolve(manifest.shortest, manifest.features)
+    assert profile.shapes(manifest) == SHAPES[name]
 
 
 def test_onnx_runtime_reads_it_and_wants_a_provider_for_it(bundle):

@@ -17,9 +17,10 @@ from w2vc_exporter.options import DIGITS
 from w2vc_exporter.verify import references
 from w2vc_runtime.features import Waveform
 from w2vc_runtime.manifest import Frames, Manifest
-from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.parity import verify
-from w2vc_runtime.session import Tensors, open_session
+from w2vc_runtime.sessions.base import Tensors
+from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
+from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verdict import BUDGETS, Verdict
 
 

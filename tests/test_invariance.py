@@ -22,9 +22,10 @@ from w2vc_runtime import cli as run_cli
 from w2vc_runtime.audio import read_audio
 from w2vc_runtime.invariance import batch_problems
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.parity import verify
-from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
+from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.stored import read
 from w2vc_runtime.verdict import BUDGETS, Row, Verdict
 

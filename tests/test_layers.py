@@ -19,7 +19,7 @@ from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.passes.unpack import Unpack
 from w2vc_model import load as load_model
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 PRECISIONS = "fp32,fp16,bf16,int8"
 SMALL = {**TINY, **BRIEF, "num_hidden_layers": 2}

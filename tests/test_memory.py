@@ -86,7 +86,7 @@ def test_the_estimate_is_above_the_truth_and_near_it(name, provider, digits, ber
 
 
 def test_every_position_kind_has_an_estimate():
-    kinds = {"convolutional", *(kind.name for kind in POSITION_KINDS.values())}
+    kinds = {"convolutional", *(kind or "none" for kind in POSITION_KINDS)}
     for pairs in PAIRS.values():
         assert set(pairs) == kinds
 

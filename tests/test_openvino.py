@@ -19,7 +19,7 @@ from parity import expect_alone, expect_together, exported, long_enough
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, load
 from w2vc_runtime import cli as run_cli
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verdict import BUDGETS
 
 # Every architecture and position kind, every head.
@@ -139,7 +139,8 @@ def test_a_failed_run_is_one_line_and_leaves_the_session_intact(digits):
 def test_importing_it_reports_to_nobody(digits, tmp_path):
     """Its telemetry would leave an identifier in the home directory."""
     path = digits["fp32"] / "model.onnx"
-    code = f"from w2vc_runtime.session import open_session; open_session(__import__('pathlib').Path({str(path)!r}), "
+    code = "from pathlib import Path; from w2vc_runtime.sessions.select import open_session; "
+    code += f"open_session(Path({str(path)!r}), "
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
     command = [sys.executable, "-c", code + "'openvino')"]
     subprocess.run(command, env={**environment, "HOME": str(tmp_path)}, check=True)

@@ -8,7 +8,7 @@ import pytest
 from w2vc_runtime import InferenceError
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.model import Model
-from w2vc_runtime.outputs import CheckedSession
+from w2vc_runtime.sessions.checked import CheckedSession
 
 CLIP = np.zeros(16000, np.float32)
 FRAMES = 49

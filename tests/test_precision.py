@@ -26,7 +26,7 @@ from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 ALL = "fp32,fp16,bf16,int8"
 # One of each family, kind and head; the matrix proves the rest in fp32.

@@ -18,7 +18,7 @@ from w2vc_exporter import ExportError, ExportOptions, RejectedError, cli, export
 from w2vc_runtime import OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.openvino import OpenVinoSession
+from w2vc_runtime.sessions.openvino import OpenVinoSession
 
 pytest.importorskip("openvino", reason="openvino has no wheels for this platform")
 

@@ -13,18 +13,18 @@ import onnxruntime
 import pytest
 from gpu_providers import StandIn, parts, stand_in
 
-from w2vc_runtime import BundleError, MissingExtraError, OptionError, load, onnx_runtime
+from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.engines import BACKENDS, identity
-from w2vc_runtime.engines import session as engine_sessions
 from w2vc_runtime.manifest import Engine, EngineProfile, Manifest
-from w2vc_runtime.session import PROVIDERS, open_bundle, survey
+from w2vc_runtime.sessions import engine, onnx_runtime
+from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, open_session, survey
 
 
 @pytest.fixture
-def gpus(monkeypatch, tmp_path):
-    """A machine that has a GPU and every execution provider, but for what they compute."""
-    return stand_in(monkeypatch, tmp_path / "cache")
+def gpus(monkeypatch):
+    """A machine that has a GPU and ONNX Runtime with CUDA, but for what it computes."""
+    return stand_in(monkeypatch)
 
 
 def with_engine(manifest: Manifest, backend: str = "tensorrt-rtx", precision: str = "fp16") -> Manifest:
@@ -44,30 +44,67 @@ def engines(gpus, monkeypatch):
         opened.append(arguments)
         return SimpleNamespace(provider=arguments[-1], run=None)
 
-    monkeypatch.setattr(identity, "find_engine", lambda *arguments: None)
-    monkeypatch.setattr(engine_sessions, "open_engine", open_engine)
+    monkeypatch.setattr(engine, "find_engine", lambda *arguments: None)
+    monkeypatch.setattr(engine, "open_engine", open_engine)
     return opened
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_engine_of_a_bundle_comes_before_onnx_runtime(backend, engines, gpus, digits):
-    gpus.append(onnx_runtime.TENSORRT_RTX)
+def test_the_engine_of_a_bundle_comes_first(backend, engines, digits, monkeypatch):
     bundle, manifest, graph = parts(digits["fp16"])
     compiled_bundle = with_engine(manifest, backend)
-    for provider in (backend, "auto"):
-        assert open_bundle(bundle, compiled_bundle, graph, provider).provider == backend
-        assert engines.pop() == (bundle, compiled_bundle, graph, backend)
+    assert open_bundle(bundle, compiled_bundle, graph, backend).provider == backend
+    assert engines.pop() == (bundle, compiled_bundle, graph, backend)
+    monkeypatch.setattr(engine, "find_engine", only(backend))
+    assert open_bundle(bundle, compiled_bundle, graph, "auto").provider == backend
+    assert engines.pop() == (bundle, compiled_bundle, graph, backend)
     assert StandIn.made == []
+
+
+def only(*backends: str):
+    """What finds engines of some backends, and refuses the others."""
+
+    def find(*arguments):
+        if arguments[-1] not in backends:
+            raise OptionError("there is none")
+
+    return find
+
+
+@pytest.mark.parametrize(("backend", "target"), [("tensorrt-rtx", " --target sm90"), ("tensorrt", "")])
+def test_without_an_engine_the_line_says_what_compiles_it(backend, target, gpus, digits, capsys, tone, monkeypatch):
+    command = ["run", str(digits["fp32"]), str(tone), "--provider", backend]
+    line = f"w2vc: {digits['fp32']} has no {backend} engine in fp32; compile one with: w2vc compile {digits['fp32']} "
+    line += f"--backend {backend} --precision fp32"
+    assert run_cli.main(command) == 2
+    assert capsys.readouterr().err == f"{line}{target}\n"
+
+    def missing():
+        raise OptionError("there is no GPU here")
+
+    monkeypatch.setattr(identity, "find_gpu", missing)
+    assert run_cli.main(command) == 2
+    assert capsys.readouterr().err == f"{line}\n"
     # One of another precision is no engine of this graph.
     bundle, manifest, graph = parts(digits["fp32"])
-    open_bundle(bundle, with_engine(manifest, backend, "fp16"), graph, backend)
-    assert engines == []
-    assert len(StandIn.made) == 1
+    with pytest.raises(OptionError, match=f"has no {backend} engine in fp32; compile one with"):
+        open_bundle(bundle, with_engine(manifest, backend, "fp16"), graph, backend)
+    assert StandIn.made == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_engines_need_the_bundle_and_a_graph_that_tensorrt_has_kernels_for(backend, gpus, digits):
+    with pytest.raises(OptionError, match=f"'{backend}' runs the engines of a bundle, and .* is a graph by itself"):
+        open_session(digits["fp16"] / "model_fp16.onnx", backend, "fp16")
+    bundle, manifest, graph = parts(digits["fp16"])
+    dynamic = dataclasses.replace(graph, precision="int8", provider="cpu")
+    with pytest.raises(OptionError, match="TensorRT has no kernels for it"):
+        open_bundle(bundle, manifest, dynamic, backend)
 
 
 REFUSALS = {
-    "another GPU": (identity, "find_engine", OptionError("it is for sm89, and sm90 is here"), "INFO"),
-    "a plan that does not load": (engine_sessions, "open_engine", BundleError("it cannot load the plan"), "WARNING"),
+    "another GPU": ("find_engine", OptionError("it is for sm89, and sm90 is here"), "INFO"),
+    "a plan that does not load": ("open_engine", BundleError("it cannot load the plan"), "WARNING"),
 }
 
 
@@ -75,12 +112,12 @@ REFUSALS = {
 def test_an_engine_that_does_not_run_is_an_error_by_name_and_passed_over_by_auto(
     case, engines, digits, caplog, monkeypatch
 ):
-    module, name, error, level = REFUSALS[case]
+    name, error, level = REFUSALS[case]
 
     def refuse(*arguments):
         raise error
 
-    monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(engine, name, refuse)
     bundle, manifest, graph = parts(digits["fp16"])
     with pytest.raises(type(error), match=str(error)):
         open_bundle(bundle, with_engine(manifest), graph, "tensorrt-rtx")
@@ -101,7 +138,7 @@ def test_an_engine_is_found_before_it_is_opened(gpus, digits, monkeypatch):
 
     monkeypatch.setattr(identity, "find_gpu", refuse)
     monkeypatch.setattr(identity, "module_of", lambda backend: None)
-    monkeypatch.setattr(engine_sessions, "open_engine", None)
+    monkeypatch.setattr(engine, "open_engine", None)
     bundle, manifest, graph = parts(digits["fp16"])
     found = survey(bundle, with_engine(manifest), graph)
     assert str(found["tensorrt-rtx"]) == "there is no NVIDIA driver here"
@@ -134,7 +171,7 @@ def test_auto_without_anything_asks_for_the_least(digits, monkeypatch):
         load(digits["fp16"], "auto")
 
 
-def test_what_a_graph_is_written_for_comes_first(gpus, digits, monkeypatch):
+def test_what_a_graph_is_written_for_comes_first(engines, digits, monkeypatch):
     bundle, manifest, graph = parts(digits["fp32"])
     assert list(survey(bundle, manifest, graph)) == ["tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu"]
     for written_for in PROVIDERS:
@@ -143,7 +180,9 @@ def test_what_a_graph_is_written_for_comes_first(gpus, digits, monkeypatch):
         assert set(names) == set(PROVIDERS)
     tensorrt = dataclasses.replace(graph, provider="tensorrt")
     assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "tensorrt"
-    assert open_bundle(bundle, manifest, graph, "auto").provider == "cuda"
+    assert open_bundle(bundle, manifest, graph, "auto").provider == "tensorrt-rtx"
+    monkeypatch.setattr(engine, "find_engine", only())
+    assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "cuda"
 
 
 def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, monkeypatch):
@@ -156,7 +195,10 @@ def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, 
 
     rows = shown()
     assert rows["auto provider"] == "cuda"
-    assert rows["not tensorrt-rtx"] == "there is no fp16 engine for it in the bundle; w2vc compile makes one"
+    assert rows["not tensorrt-rtx"] == (
+        f"{digits['fp16']} has no tensorrt-rtx engine in fp16; compile one with: "
+        f"w2vc compile {digits['fp16']} --backend tensorrt-rtx --precision fp16 --target sm90"
+    )
     assert rows["not openvino"] == "this is not an x86 CPU"
     assert rows["not cpu"] == "it would work; cuda comes first"
     gpus.remove(onnx_runtime.CUDA)

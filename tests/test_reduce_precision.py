@@ -158,7 +158,7 @@ def test_integers_are_left_alone():
 @pytest.mark.parametrize("gain", [0.0, 1e-4, 1.0, 30.0])
 def test_digits_in_half_precision_have_no_nan_at_any_level(digits, gain):
     from w2vc_runtime.manifest import Manifest
-    from w2vc_runtime.session import open_session
+    from w2vc_runtime.sessions.select import open_session
 
     bundle = digits["fp16"]
     manifest = Manifest.read(bundle)

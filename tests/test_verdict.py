@@ -17,7 +17,8 @@ from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
 from w2vc_exporter.precision import Fitting
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.error_rate import ErrorRates
-from w2vc_runtime.parity import Expected, Reference, verify
+from w2vc_runtime.parity import verify
+from w2vc_runtime.reference import Expected, Reference
 from w2vc_runtime.verdict import BUDGETS, Audio, Budget, Heard, Row, Verdict, error_percent, percent, worst
 
 ROUNDED = "ONNX Runtime with every rounding computed"

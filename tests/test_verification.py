@@ -20,7 +20,8 @@ from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import cases, stored
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.manifest import Manifest, digest, file_entry
-from w2vc_runtime.parity import Expected, Reference, verify
+from w2vc_runtime.parity import verify
+from w2vc_runtime.reference import Expected, Reference
 from w2vc_runtime.verdict import BUDGETS
 
 

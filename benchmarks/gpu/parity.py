@@ -5,7 +5,7 @@
 
 The matrix is that of tests/oracle.py (needs PyTorch and transformers). Each bundle is verified on each provider in each
 precision as ``w2vc verify`` does, on what PyTorch computed when it was exported, within the budgets of its manifest.
-Provider ``tensorrt`` runs an engine where TensorRT is installed to compile one, else ONNX Runtime's provider.
+Providers ``tensorrt-rtx`` and ``tensorrt`` run engines, which are built where the package of that name is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plans import TINY as ARCHITECTURES
 from w2vc_runtime.verification import verify_bundle
 
 PROVIDERS = ("cuda", "tensorrt-rtx", "tensorrt")
-# What compiles engines for a provider: the module without which there are none.
+# What compiles engines for a provider: the module without which there are none, and cells say so.
 MODULES = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 PRECISIONS = ("fp32", "fp16", "bf16")
 COLUMNS = {

@@ -26,7 +26,7 @@ from w2vc_runtime import stored
 from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.manifest import Engine, Manifest, find_graph
 from w2vc_runtime.parity import verify
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 BACKEND = "tensorrt-rtx"
 CARRIED = ("digits", "digits-bert")

@@ -34,7 +34,7 @@ from flops import flops
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 
 from w2vc_runtime.manifest import Manifest, find_graph
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 Arrays = dict[str, np.ndarray]
 Run = Callable[[Arrays], np.ndarray]

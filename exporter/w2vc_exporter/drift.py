@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from w2vc_runtime.parity import Reference
+from w2vc_runtime.reference import Reference
 
 from .graph.layers import ends
 from .graph.save import write

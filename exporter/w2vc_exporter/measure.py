@@ -17,7 +17,8 @@ import numpy as np
 from w2vc_runtime.cases import noise, time_masks
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.manifest import Graph, Manifest
-from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
 
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3

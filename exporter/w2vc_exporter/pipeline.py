@@ -40,10 +40,11 @@ from w2vc_runtime.manifest import (
     Tensor,
     file_entry,
 )
-from w2vc_runtime.onnx_runtime import import_onnxruntime
-from w2vc_runtime.parity import Decode, Reference, verify
+from w2vc_runtime.parity import Decode, verify
 from w2vc_runtime.progress import Progress, Report
-from w2vc_runtime.session import Session, Tensors
+from w2vc_runtime.reference import Reference
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.onnx_runtime import import_onnxruntime
 from w2vc_runtime.typed import build
 from w2vc_runtime.verdict import Verdict
 
@@ -251,12 +252,15 @@ def _told(judge: Judge, report: Report) -> Judge:
     def told(session: Session, cases: Sequence[Reference], budget: Budget) -> Verdict:
         graph, case = next(graphs), itertools.count(1)
 
-        class Told:
+        class Told(Session):
             provider = session.provider
 
             def run(self, inputs: Tensors) -> Tensors:
                 report(f"graph {graph}, case {next(case)} of {len(cases)}")
                 return session.run(inputs)
+
+            def close(self) -> None:
+                session.close()
 
         return judge(Told(), cases, budget)
 

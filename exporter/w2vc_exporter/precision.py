@@ -12,8 +12,9 @@ import onnx
 import onnx_ir as ir
 
 from w2vc_runtime.manifest import Budget, Kept
-from w2vc_runtime.parity import Reference
-from w2vc_runtime.session import Session, Tensors, open_session
+from w2vc_runtime.reference import Reference
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verdict import Verdict, worst
 
 from . import bundle

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from w2vc_runtime.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.session import Tensors
+from w2vc_runtime.sessions.base import Tensors
+from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 
 from . import bundle
 from .graph.save import write

@@ -10,7 +10,7 @@ from w2vc_model import SpeechModel
 from w2vc_runtime.cases import Case, cases, make
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import Frames
-from w2vc_runtime.parity import Expected, Reference
+from w2vc_runtime.reference import Expected, Reference
 
 from .corpus import Clip, Corpus
 from .errors import ExportError

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .config import BertConfig, SpeechConfig
 from .positions import NoPositions, RelativeKeyPositions, RelativePositions, RotaryPositions, rotate, skew
-
-if TYPE_CHECKING:  # configurations are checked against the kinds below
-    from .config import BertConfig, SpeechConfig
 
 
 class SelfAttention(nn.Module):
@@ -93,22 +91,20 @@ class RelativeKeyAttention(SelfAttention):
 
 @dataclass(frozen=True)
 class PositionKind:
-    """One value of ``position_embeddings_type``: its name in a manifest, its attention, and what all layers share."""
+    """One value of ``position_embeddings_type``: its attention, and what all layers share."""
 
-    name: str
     attention: Callable[[Any], SelfAttention]
     shared: Callable[[Any], nn.Module]
 
 
 POSITION_KINDS: dict[str | None, PositionKind] = {
-    None: PositionKind("none", SelfAttention, lambda config: NoPositions()),
-    "relative": PositionKind("relative", RelativeAttention, lambda config: RelativePositions(config.hidden_size)),
+    None: PositionKind(SelfAttention, lambda config: NoPositions()),
+    "relative": PositionKind(RelativeAttention, lambda config: RelativePositions(config.hidden_size)),
     "relative_key": PositionKind(
-        "relative_key",
         RelativeKeyAttention,
         lambda config: RelativeKeyPositions(config.left_max_position_embeddings, config.right_max_position_embeddings),
     ),
     "rotary": PositionKind(
-        "rotary", RotaryAttention, lambda config: RotaryPositions(config.head_size, config.rotary_embedding_base)
+        RotaryAttention, lambda config: RotaryPositions(config.head_size, config.rotary_embedding_base)
     ),
 }

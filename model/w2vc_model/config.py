@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from .activations import ACTIVATIONS
-from .attention import POSITION_KINDS
 from .errors import ConfigError, listed, shown
 from .masks import Convolution
 
@@ -254,7 +253,7 @@ class ConformerFields(SpeechConfig):
 
     @property
     def position(self) -> str:
-        return POSITION_KINDS[self.position_embeddings_type].name
+        return self.position_embeddings_type or "none"
 
     def check(self) -> None:
         super().check()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .features import Recipe
 from .manifest import Frames
-from .session import Tensors
+from .sessions.base import Tensors
 
 Array = NDArray[np.float32]
 

@@ -33,7 +33,7 @@ from .manifest import Frames, Graph, Manifest, Tensor
 from .model import Model, load
 from .progress import Progress
 from .results import Result
-from .session import NAMES, survey
+from .sessions.select import NAMES, survey
 from .verification import table, verify_bundle
 
 PROGRAM = "w2vc"

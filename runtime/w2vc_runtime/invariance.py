@@ -9,17 +9,13 @@ exact; with one scale for the whole batch, results differ by 1e-2 to 6e-2. A cho
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .session import Session, Tensors
-
-if TYPE_CHECKING:
-    from .manifest import Budget
-    from .parity import Reference
-    from .verdict import Row
-
+from .manifest import Budget
+from .reference import Reference
+from .sessions.base import Session, Tensors
+from .verdict import Row
 
 # A codevector that is farther away than this is another one.
 SAME_CODEVECTOR = 0.03

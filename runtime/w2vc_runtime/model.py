@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,13 @@ from .audio import AudioSource, Samples, name_of, read_audio
 from .errors import AudioError, InferenceError, OptionError, W2vcError
 from .footprint import Footprint
 from .manifest import Manifest, check_files, find_graph
-from .outputs import CheckedSession
 from .results import Result
-from .session import Session, open_bundle
+from .sessions.base import Session
+from .sessions.checked import CheckedSession
+from .sessions.select import open_bundle
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 TimeMask = NDArray[np.bool_]
 # Padding of a batch, as a share of what is padded: more of it costs more than running twice.
@@ -25,7 +30,7 @@ MOST_PADDING = 0.25
 
 
 class Model:
-    """A speech model. Safe to call from several threads at once.
+    """A speech model. Safe to call from several threads at once; a context manager, which closes it.
 
     What it answers depends on its head: `Transcript` (ctc), `Classification` (sequence-classification), `FrameLabels`
     (frame-classification), `Embedding` (xvector), `HiddenStates` (base) or `Pretraining` (pretraining).
@@ -41,6 +46,16 @@ class Model:
     def provider(self) -> str:
         """What runs the graph, and was picked where ``auto`` was asked for: see `load`."""
         return self._session.provider
+
+    def close(self) -> None:
+        """Let go of the graph and its memory. Closing twice is fine; an answer after it raises `InferenceError`."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def read(self, source: AudioSource) -> Samples:
         """Samples of a recording as this model wants them; raise `AudioError` on one it cannot answer.
@@ -199,10 +214,10 @@ def _expect_finite(what: str, values: NDArray) -> None:
 def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
-    provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``tensorrt`` or ``tensorrt-rtx`` (an engine of the bundle, else ONNX
-    Runtime), ``openvino`` (on the CPU) or ``auto``: what the graph is written for, else an engine of the bundle that
-    runs here, else CUDA, else OpenVINO where it is installed on an x86, else ``cpu``; ``w2vc info`` says which and why,
-    and the logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first.
+    provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``tensorrt`` or ``tensorrt-rtx`` (an engine of the bundle),
+    ``openvino`` (on the CPU) or ``auto``: what the graph is written for, else an engine of the bundle that runs here,
+    else CUDA, else OpenVINO where it is installed on an x86, else ``cpu``; ``w2vc info`` says which and why, and the
+    logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
     directory = Path(bundle)

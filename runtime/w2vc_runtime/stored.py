@@ -27,7 +27,7 @@ from .cases import cases, digest
 from .documents import DocumentError
 from .errors import BundleError
 from .manifest import Manifest, Tensor, locate
-from .parity import Expected, Reference
+from .reference import Expected, Reference
 
 FILE_NAME = "verification.npz"
 MOST_FRAMES = 64

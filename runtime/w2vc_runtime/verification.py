@@ -18,9 +18,10 @@ from .manifest import (
     find_graph,
     locate,
 )
-from .outputs import CheckedSession
-from .parity import Reference, verify
-from .session import open_bundle
+from .parity import verify
+from .reference import Reference
+from .sessions.checked import CheckedSession
+from .sessions.select import open_bundle
 from .stored import read
 from .typed import TypeMismatch, build
 from .verdict import Verdict, percent, percent_text

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import shutil
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.cuda import Device
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
-from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, EngineSession, open_engine
+from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, Context, EngineSession, open_engine
 from w2vc_runtime.manifest import FILE_NAME, Engine, Manifest, file_entry, find_graph
-from w2vc_runtime.session import open_session
+from w2vc_runtime.sessions.select import open_session
 
 driver = ctypes.CDLL("libcuda.so.1")
 driver.standin_limit.argtypes = driver.standin_host_limit.argtypes = [ctypes.c_long]
@@ -231,6 +232,58 @@ def test_memory_is_given_back(backend, bundle):
     assert driver.standin_live() == before
 
 
+CLOSED = "^the session of provider 'tensorrt(-rtx)?' is closed; open another one$"
+
+
+@pytest.mark.parametrize("backend", MODULES)
+def test_closing_gives_memory_back_at_once(backend, bundle):
+    gc.collect()
+    before = driver.standin_live()
+    with open_(bundle, backend) as session:
+        session.run(batch(2, 16000))
+        plan = weakref.ref(session._pools[0]._make.args[0])
+        assert driver.standin_live() > before
+    assert driver.standin_live() == before
+    assert plan() is None
+    session.close()
+    for samples in (16000, 64000):  # of a profile that was used, and of one that was not
+        with pytest.raises(InferenceError, match=CLOSED):
+            session.run(batch(1, samples))
+    assert driver.standin_live() == before
+
+
+def test_what_runs_when_a_session_is_closed_ends_as_it_would(bundle, truth, monkeypatch):
+    gc.collect()
+    before = driver.standin_live()
+    session = open_(bundle, "tensorrt")
+    run = Context.run
+
+    def close_and_run(self, *arguments):
+        session.close()
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Context, "run", close_and_run)
+    inputs = batch(5, 16000)  # in three parts
+    np.testing.assert_allclose(session.run(inputs)["logits"], truth(inputs)["logits"], **EXACT)
+    assert driver.standin_live() == before
+
+
+def test_who_waits_for_a_session_is_told_that_it_is_closed(bundle):
+    gc.collect()
+    before = driver.standin_live()
+    session = open_(bundle, "tensorrt")
+    taken = [session._pools[0].take() for _ in range(CONTEXTS)]
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(session.run, batch(1, 16000)) for _ in range(2)]
+        session.close()
+        for each in waiting:
+            with pytest.raises(InferenceError, match=CLOSED):
+                each.result(timeout=60)
+    session._pools[0].give(taken[0])
+    session._pools[0].drop(taken[1])
+    assert driver.standin_live() == before
+
+
 def test_a_full_gpu_is_one_line_and_not_the_end(bundle, truth):
     session = open_(bundle, "tensorrt")
     driver.standin_limit(1000)
@@ -302,9 +355,9 @@ def test_the_engine_for_the_gpu_at_hand_is_taken(bundle):
     rtx = next(engine for engine in Manifest.read(bundle).engines if engine.backend == "tensorrt-rtx")
     general, other = dataclasses.replace(rtx, targets=()), dataclasses.replace(rtx, targets=("sm86",))
     rewrite(bundle, general, other, rtx)
-    assert open_(bundle, "tensorrt-rtx")._program.engine.targets == ("sm89",)
+    assert open_(bundle, "tensorrt-rtx")._engine.targets == ("sm89",)
     rewrite(bundle, other, general)
-    assert open_(bundle, "tensorrt-rtx")._program.engine.targets == ()
+    assert open_(bundle, "tensorrt-rtx")._engine.targets == ()
 
 
 def test_no_engine_and_no_gpu(bundle):

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from w2vc_runtime.errors import InferenceError
 from w2vc_runtime.manifest import Engine, Manifest
-
-Tensors = dict[str, NDArray]
+from w2vc_runtime.sessions.base import Tensors
 
 
 @dataclass(frozen=True)

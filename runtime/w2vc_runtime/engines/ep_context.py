@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Manifest, Tensor
-from w2vc_runtime.onnx_runtime import TENSORRT, TENSORRT_RTX
 
-# What each backend's engines are run by.
-SOURCES = {"tensorrt-rtx": TENSORRT_RTX, "tensorrt": TENSORRT}
+# The execution provider of ONNX Runtime that runs the engines of each backend.
+SOURCES = {"tensorrt-rtx": "NvTensorRTRTXExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 DOMAIN = "com.microsoft"
 IR_VERSION = 10
 TYPES = {"float32": 1, "int64": 7, "bool": 9}

@@ -27,7 +27,7 @@ def find_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) ->
     """
     engines = [each for each in manifest.engines if (each.backend, each.precision) == (backend, graph.precision)]
     if not engines:
-        command = compile_command(bundle, backend, graph.precision)
+        command = compile_command(bundle, backend, graph.precision, _target(backend))
         raise OptionError(f"{bundle} has no {backend} engine in {graph.precision}; compile one with: {command}")
     module, gpu = module_of(backend), find_gpu()
     named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, gpu.capability.upper())
@@ -39,6 +39,16 @@ def find_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) ->
             return engine
         problems.append(f"{bundle / engine.file} {problem}; compile it again with: {command}")
     raise OptionError(problems[0])
+
+
+def _target(backend: str) -> str | None:
+    """The GPU here as a target; None where there is none, or where the backend takes it without its name."""
+    if not BACKENDS[backend].names_targets:
+        return None
+    try:
+        return find_gpu().capability
+    except OptionError:
+        return None
 
 
 def mismatch(engine: Engine, version: str, gpu: Gpu) -> str | None:

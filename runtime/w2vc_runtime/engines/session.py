@@ -6,18 +6,20 @@ import functools
 import mmap
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Any
 
 import numpy as np
 
-from w2vc_runtime.cache import cache_folder, keep, read_cached
 from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.manifest import Engine, Graph, Manifest
+from w2vc_runtime.sessions.base import Session, Tensors, closed
 
 from . import cuda
-from .batches import Batches, Tensors
+from .batches import Batches
+from .cache import cache_folder, keep, read_cached
 from .cuda import Buffer, Device, Stream
 from .identity import find_engine, module_of
 from .worker import Log
@@ -36,7 +38,7 @@ def open_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) ->
     return EngineSession(bundle, manifest, find_engine(bundle, manifest, graph, backend))
 
 
-class EngineSession:
+class EngineSession(Session):
     """An engine on the first GPU. Safe to call from several threads at once, `CONTEXTS` of which it runs together.
 
     What fits no profile is handled as `Batches` says. Of shapes that repeat a CUDA graph is replayed: TensorRT-RTX
@@ -49,63 +51,77 @@ class EngineSession:
         self._batches = Batches(engine, manifest)
         self._inputs = {tensor.name: tensor.dtype for tensor in manifest.inputs}
         self._outputs = [tensor.name for tensor in manifest.outputs]
-        self._program = Program(bundle / engine.file, engine, Device.open(), cuda_graphs)
-        if self._program.tensors != self._inputs | {tensor.name: tensor.dtype for tensor in manifest.outputs}:
+        self._engine = engine
+        self._device = Device.open()
+        program = Program(bundle / engine.file, engine, self._device, cuda_graphs)
+        if program.tensors != self._inputs | {tensor.name: tensor.dtype for tensor in manifest.outputs}:
             raise BundleError(f"{bundle / engine.file} has other tensors than its manifest says; compile it again")
-        self._pools = [Pool(functools.partial(Context, self._program, i)) for i in range(len(engine.profiles))]
-        weakref.finalize(self, _close, self._program.device, self._pools).atexit = False  # the process ends with them
+        # The contexts have the program, and nothing else does: when they are gone, it is.
+        self._pools = [Pool(functools.partial(Context, program, i), self.provider) for i in range(len(engine.profiles))]
+        self._finalize = weakref.finalize(self, _close, self._device, self._pools)
+        self._finalize.atexit = False  # the process ends with them
 
     def run(self, inputs: Tensors) -> Tensors:
         """Compute the outputs by name from the inputs by name; raise `InferenceError` where the GPU does not."""
         given = {name: value.dtype.name for name, value in inputs.items()}
         if given != self._inputs:
             takes, has = (", ".join(f"{name} of {kind}" for name, kind in e.items()) for e in (self._inputs, given))
-            raise InferenceError(f"engine {self._program.engine.file} takes {takes}, and not {has}")
-        self._program.device.use()
+            raise InferenceError(f"engine {self._engine.file} takes {takes}, and not {has}")
+        self._device.use()
         plan = self._batches.plan(inputs)
         pool = self._pools[plan.profile]
         results = []
-        for part, rows in self._batches.parts(inputs, plan):
-            context = pool.take()
-            try:
+        context = pool.take()
+        try:
+            for part, rows in self._batches.parts(inputs, plan):
                 outputs = context.run(part, self._outputs)
-            except BaseException:
-                pool.drop(context)  # it may be in any state
-                raise
-            pool.give(context)
-            results.append({name: value[:rows] if value.ndim else value for name, value in outputs.items()})
+                results.append({name: value[:rows] if value.ndim else value for name, value in outputs.items()})
+        except BaseException:
+            pool.drop(context)  # it may be in any state
+            raise
+        pool.give(context)
         if len(results) == 1:
             return results[0]
         return {name: np.concatenate([result[name] for result in results]) for name in self._outputs}
+
+    def close(self) -> None:
+        self._finalize()
 
 
 class Pool:
     """Execution contexts of one profile, made when they are needed."""
 
-    def __init__(self, make: Any) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Context], provider: str) -> None:
+        self._make: Callable[[], Context] | None = make  # None once the pool is closed
+        self._provider = provider
         self._free: list[Context] = []
         self._count = 0
         self._change = Condition()
 
     def take(self) -> Context:
-        """A context that is nobody else's; waits where all are taken."""
+        """A context that is nobody else's; waits where all are taken. Raises `InferenceError` once it is closed."""
         with self._change:
-            self._change.wait_for(lambda: self._free or self._count < CONTEXTS)
+            self._change.wait_for(lambda: self._make is None or self._free or self._count < CONTEXTS)
+            make = self._make
+            if make is None:
+                raise closed(self._provider)
             if self._free:
                 return self._free.pop()
             self._count += 1
         try:
-            return self._make()
+            return make()
         except BaseException:
             self._forget()
             raise
 
     def give(self, context: Context) -> None:
-        """Put a context back."""
+        """Put a context back; where the pool was closed meanwhile, give it up."""
         with self._change:
-            self._free.append(context)
-            self._change.notify()
+            if self._make is not None:
+                self._free.append(context)
+                self._change.notify()
+                return
+        context.close()
 
     def drop(self, context: Context) -> None:
         """Give up a context that failed."""
@@ -113,8 +129,12 @@ class Pool:
         self._forget()
 
     def close(self) -> None:
-        """Give up all contexts; none is taken."""
-        for context in self._free:
+        """Give up all contexts; those that are taken when they are put back."""
+        with self._change:
+            self._make = None
+            free, self._free = self._free, []
+            self._change.notify_all()
+        for context in free:
             context.close()
 
     def _forget(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
-from .errors import InferenceError
-from .manifest import Manifest, Tensor
-from .session import Session, Tensors
+from w2vc_runtime.errors import InferenceError
+from w2vc_runtime.manifest import Manifest, Tensor
+
+from .base import Session, Tensors
 
 
-class CheckedSession:
+class CheckedSession(Session):
     """A session whose outputs are those of the manifest, by name, type and shape."""
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
@@ -30,6 +31,9 @@ class CheckedSession:
                     f"[{', '.join(map(str, tensor.shape))}]; export the bundle again"
                 )
         return results
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def _fits(value: NDArray, tensor: Tensor, sizes: dict[str | int, int]) -> bool:

@@ -6,12 +6,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 
-if TYPE_CHECKING:
-    from .session import Tensors
+from .base import GraphFile, Session, Tensors, closed
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.
@@ -21,23 +20,29 @@ TELEMETRY = "openvino_telemetry"
 CACHED_SHAPES = "16"
 
 
-def check(precision: str, written_for: str | None = None) -> None:
-    """Raise `MissingExtraError` without OpenVINO, `OptionError` where it has no arithmetic for a precision.
+def check(graph: GraphFile) -> None:
+    """Raise `MissingExtraError` without OpenVINO, `OptionError` where it does not run a graph.
 
-    written_for: the provider that the graph is written for; int8 for ONNX Runtime's CPU provider has its operators.
+    It has no arithmetic for some precisions, and not the operators of int8 that is written for ONNX Runtime's CPU
+    provider.
     """
     if find_spec("openvino") is None:
         raise _missing()
-    if precision not in PRECISIONS:
-        raise OptionError(f"the graph is in {precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
-    if precision == "int8" and written_for == "cpu":
+    if graph.precision not in PRECISIONS:
+        raise OptionError(f"the graph is in {graph.precision}; provider 'openvino' runs {' or '.join(PRECISIONS)}")
+    if graph.precision == "int8" and graph.written_for == "cpu":
         raise OptionError(
             "the int8 graph is written for provider 'cpu', with operators of ONNX Runtime; "
             "export it with --provider openvino, or run it with provider 'cpu'"
         )
 
 
-class OpenVinoSession:
+def open_graph(graph: GraphFile) -> OpenVinoSession:
+    """Load a graph; raise `BundleError` where OpenVINO does not take it."""
+    return OpenVinoSession(graph.path, graph.precision)
+
+
+class OpenVinoSession(Session):
     """A graph in OpenVINO, compiled once for every batch and length."""
 
     provider = "openvino"
@@ -51,13 +56,15 @@ class OpenVinoSession:
             "CPU_RUNTIME_CACHE_CAPACITY": CACHED_SHAPES,
         }
         self._version = openvino.__version__
-        self._core = openvino.Core()
+        self._core: Any = openvino.Core()  # None once the session is closed
         self._lock = Lock()
         self._running = 0
         self._compiled: Any = self._compile()
 
     def run(self, inputs: Tensors) -> Tensors:
         with self._lock:
+            if self._core is None:
+                raise closed(self.provider)
             if self._compiled is None:
                 self._compiled = self._compile()
             request = self._compiled.create_infer_request()
@@ -79,6 +86,10 @@ class OpenVinoSession:
                 if self._running == 0 and self._compiled is not None:
                     self._compiled.release_memory()
         return {output.get_any_name(): value for output, value in results.items()}
+
+    def close(self) -> None:
+        with self._lock:
+            self._core = self._compiled = None
 
     def _compile(self) -> Any:
         try:

@@ -1,0 +1,1 @@
+"""Inference sessions: what runs a graph. `select` opens one; `base` says what it is."""

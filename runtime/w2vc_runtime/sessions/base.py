@@ -1,0 +1,76 @@
+"""What a session is, and what it is of. No backend is imported here, so that whatever runs graphs can import this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from numpy.typing import NDArray
+
+from w2vc_runtime.errors import InferenceError
+from w2vc_runtime.manifest import Graph, Manifest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Tensors = dict[str, NDArray]
+
+
+class Session(Protocol):
+    """Runs a graph. Safe to call from several threads at once; a context manager, which closes it.
+
+    provider: what runs the graph, as w2vc calls it.
+    """
+
+    provider: str
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """Compute the outputs by name from the inputs by name; raise `InferenceError` where that fails."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the graph and its memory; of what runs at the time, when that is done. Closing twice is fine.
+
+        A run after it raises `InferenceError`.
+        """
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def closed(provider: str) -> InferenceError:
+    """What a run after `Session.close` raises."""
+    return InferenceError(f"the session of provider {provider!r} is closed; open another one")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """The bundle that a graph belongs to, and what its manifest says of the graph."""
+
+    bundle: Path
+    manifest: Manifest
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A graph to run.
+
+    written_for: the provider that it is written for; None for nothing in particular. bundled: the bundle that it
+    belongs to; None for a file by itself, which has no engines.
+    """
+
+    path: Path
+    precision: str
+    written_for: str | None
+    bundled: Bundled | None = None
+
+    @classmethod
+    def of(cls, bundle: Path, manifest: Manifest, graph: Graph) -> GraphFile:
+        """A graph of a bundle."""
+        return cls(bundle / graph.files[0], graph.precision, graph.provider, Bundled(bundle, manifest, graph))

@@ -1,0 +1,35 @@
+"""Providers named after a backend of ``w2vc compile``: they run the engines of a bundle."""
+
+from __future__ import annotations
+
+from w2vc_runtime.engines import check_graph
+from w2vc_runtime.engines.identity import find_engine
+from w2vc_runtime.engines.session import EngineSession, open_engine
+from w2vc_runtime.errors import OptionError
+
+from .base import Bundled, GraphFile
+
+
+def check(backend: str, graph: GraphFile) -> None:
+    """Raise `OptionError` where the bundle has no engine of a graph that runs here, with what compiles one.
+
+    Raises `MissingExtraError` without the backend. Reads no plan.
+    """
+    found = _bundled(backend, graph)
+    find_engine(found.bundle, found.manifest, found.graph, backend)
+
+
+def open_graph(backend: str, graph: GraphFile) -> EngineSession:
+    """Load the engine of a graph; raise what `check` does, and `BundleError` on a plan that does not load."""
+    found = _bundled(backend, graph)
+    return open_engine(found.bundle, found.manifest, found.graph, backend)
+
+
+def _bundled(backend: str, graph: GraphFile) -> Bundled:
+    if graph.bundled is None:
+        raise OptionError(
+            f"provider {backend!r} runs the engines of a bundle, and {graph.path} is a graph by itself; "
+            "load its bundle, or take another provider"
+        )
+    check_graph(graph.precision, graph.written_for)  # lest the advice be to compile what cannot be compiled
+    return graph.bundled

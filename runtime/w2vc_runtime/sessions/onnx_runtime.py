@@ -1,0 +1,130 @@
+"""ONNX Runtime, on the CPU and on NVIDIA GPUs. docs/providers.md has the reason of every setting."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.gpu import find_gpu
+
+from .base import GraphFile, Session, Tensors, closed
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+EXTRAS = {"cpu": "cpu", "cuda": "gpu"}  # of w2vc, that bring an ONNX Runtime with the provider
+FATAL = 4  # of ONNX Runtime's levels of logging; its errors are raised as well
+# Values of one clip's input, 25 s of samples at 16 kHz, from where on giving memory back costs no time to speak of.
+LONG_CLIP = 400_000
+CUDA_OPTIONS = {
+    "arena_extend_strategy": "kSameAsRequested",
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "cudnn_conv1d_pad_to_nc1d": "1",
+    "use_tf32": "0",
+}
+
+
+class OnnxRuntimeSession(Session):
+    """A graph in ONNX Runtime, on one execution provider.
+
+    provider: what w2vc calls it. settings: entries of the session's configuration. options: of the execution provider.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        provider: str,
+        execution_provider: str,
+        settings: Mapping[str, str] | None = None,
+        *,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        onnxruntime = import_onnxruntime(provider)
+        configuration = onnxruntime.SessionOptions()
+        configuration.log_severity_level = FATAL
+        for name, value in (settings or {}).items():
+            configuration.add_session_config_entry(name, value)
+        providers = [(execution_provider, dict(options or {}))]
+        try:
+            # Without the fallback, ONNX Runtime prints what failed and takes other providers.
+            session = onnxruntime.InferenceSession(path, configuration, providers=providers, enable_fallback=0)
+        except Exception as error:  # onnxruntime raises its own classes, outside any common root
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"onnxruntime {onnxruntime.__version__} cannot load {path}: {reason}") from error
+        # ONNX Runtime warns and falls back to the CPU when CUDA cannot start; a caller who asked for it must know.
+        if execution_provider not in session.get_providers()[:1]:
+            raise OptionError(
+                f"provider {provider!r} could not be started here; check the driver, install the CUDA and cuDNN "
+                "that this onnxruntime wants (pip install 'onnxruntime-gpu[cuda,cudnn]'), or use provider 'cpu'"
+            )
+        self.provider = provider
+        self._session: Any = session
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._short, self._long = onnxruntime.RunOptions(), onnxruntime.RunOptions()
+        for each in (self._short, self._long):
+            each.log_severity_level = FATAL
+        if execution_provider == CPU:
+            # What the longest clip took would be held until the end.
+            self._long.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def run(self, inputs: Tensors) -> Tensors:
+        session = self._session
+        if session is None:
+            raise closed(self.provider)
+        values = next(iter(inputs.values()))
+        options = self._long if values.size >= LONG_CLIP * len(values) else self._short
+        try:
+            return dict(zip(self._outputs, session.run(self._outputs, inputs, options)))
+        except Exception as error:  # see above
+            shape = list(values.shape)
+            reason = str(error).splitlines()[0]
+            raise InferenceError(f"provider {self.provider!r} failed on an input of shape {shape}: {reason}") from error
+
+    def close(self) -> None:
+        self._session = None
+
+
+def import_onnxruntime(provider: str) -> Any:
+    """The module; raise `MissingExtraError` without it."""
+    # From version 1.29 on it reports to its makers over the network, and leaves an identifier in the user's cache,
+    # unless told so before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(f"provider {provider!r}", "onnxruntime", EXTRAS[provider]) from error
+    return onnxruntime
+
+
+def check_cpu(graph: GraphFile) -> None:
+    """Raise `OptionError` or `MissingExtraError` where ONNX Runtime's CPU provider cannot run a graph."""
+    if graph.precision == "bf16":
+        raise OptionError("provider 'cpu' cannot compute in bf16; take 'openvino' or 'cuda', or another precision")
+    import_onnxruntime("cpu")
+
+
+def open_cpu(graph: GraphFile) -> OnnxRuntimeSession:
+    return OnnxRuntimeSession(graph.path, "cpu", CPU)
+
+
+def check_cuda(graph: GraphFile) -> None:
+    """Raise `OptionError` or `MissingExtraError` where ONNX Runtime has no CUDA here."""
+    if CUDA not in import_onnxruntime("cuda").get_available_providers():
+        raise OptionError("provider 'cuda' is not in this onnxruntime; pip install 'w2vc[gpu]' has it")
+    try:
+        find_gpu()
+    except OptionError as error:
+        raise OptionError(f"provider 'cuda' cannot start: {error}") from error
+
+
+def open_cuda(graph: GraphFile) -> OnnxRuntimeSession:
+    # The libraries of NVIDIA's wheels, where they are installed: the loader does not look there by itself.
+    preload = getattr(import_onnxruntime("cuda"), "preload_dlls", None)  # from 1.21 on
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints which it does not find
+            preload()
+    return OnnxRuntimeSession(graph.path, "cuda", CUDA, options=CUDA_OPTIONS)
