@@ -51,8 +51,8 @@ demo: $(RUNS)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not full'
 
-test-all: $(READY)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test-all: test
+	$(BIN)/python -m pytest -n auto --dist worksteal -m full
 
 $(OLDER)/.ready: $(READY) tests/transformers-4.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(OLDER) \
