@@ -29,6 +29,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 AUDIO = ROOT / "examples" / "digits" / "audio" / "seven-two-nine.flac"
 LINE = re.compile(r"w2vc(-export)?( \w+)?: .")
+PROGRESS = re.compile(r"\[\d+/\d+\] ")
 # What Python opens when it imports a module, and to know the machine.
 OWN = tuple(
     os.path.realpath(path)
@@ -59,7 +60,7 @@ class Attempt:
     @property
     def fault(self) -> str | None:
         """What must not be, or None."""
-        lines = self.errors.splitlines()
+        lines = [line for line in self.errors.splitlines() if not PROGRESS.match(line)]
         if "Traceback" in self.errors or self.code not in (0, 1, 2):
             return f"ended with {self.code}: {lines[-2:]}"
         if self.opened:
