@@ -3,7 +3,8 @@
     python benchmarks/lengths.py BUNDLE [--provider cpu --provider openvino] [--clips 1000]
 
 For each provider, in a process of its own: resident memory as clips of ever new lengths, from 0.5 s to 4 s and in no
-order, are answered. For OpenVINO the same without the bound on its cache, and the time of the two, in turn in one process.
+order, are answered. For OpenVINO the same without the bound on its cache, and the time of the two, in turn in one
+process.
 Then the most memory that one clip of 60 s takes, and what the runtime expects of it before it runs.
 """
 

@@ -36,7 +36,7 @@ class StandIn:
     def get_outputs(self):
         return [SimpleNamespace(name="logits")]
 
-    def run(self, outputs, inputs):
+    def run(self, outputs, inputs, options):
         return [np.zeros(1)]
 
 
