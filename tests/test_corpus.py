@@ -106,12 +106,20 @@ def holding(name: str, samples: np.ndarray):
     return lambda folder: soundfile.write(folder / name, samples, RATE, subtype="FLOAT")
 
 
+def broken_off(folder: Path) -> None:
+    soundfile.write(folder / "b.mp3", 0.1 * np.sin(np.arange(2 * RATE) / 9), RATE)
+    content = (folder / "b.mp3").read_bytes()
+    (folder / "b.mp3").rename(folder / "b.wav")
+    (folder / "b.wav").write_bytes(content[: len(content) // 2])
+
+
 HEADER = "file_name,transcription\n"
 BAD = {
     "missing": (nothing, "calls is not a directory; expected one of recordings (.wav, .flac"),
     "without recordings": (no_recordings, "calls holds no recordings; expected files that end in .wav, .flac"),
     "unreadable": (text("b.wav", b"no sound"), "b.wav is not audio that can be read"),
     "no bytes": (text("b.wav", b""), "b.wav is empty: it holds no bytes"),
+    "broken off": (broken_off, "b.wav is damaged: 0.759 s of 2 s could be read; expected whole recordings"),
     "no samples": (holding("b.wav", np.zeros(0)), "b.wav is empty: it holds no samples"),
     "NaN": (holding("b.wav", np.full(800, np.nan)), "b.wav holds NaN or infinite samples"),
     "too short": (holding("b.wav", np.zeros(99)), "b.wav is too short: 99 samples; at least 25 ms are needed"),

@@ -54,11 +54,11 @@ def bert(tmp_path_factory):
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_memory_does_not_grow_with_every_new_length(provider, digits):
-    """OpenVINO, left to itself, takes 7 MB for each."""
+    """OpenVINO, left to itself, takes megabytes for each."""
     code = """
 for index in range(300):
-    model.infer([noise[: 16000 + 53 * index]])
-    if index in (49, 299):
+    model.infer([noise[: 8000 + 40 * (index * 7 % 300)]])
+    if index in (99, 299):
         print(resident())
 """
     early, late = measured(digits["fp32"], provider, code)
@@ -79,10 +79,10 @@ def test_what_a_long_clip_took_is_given_back(provider, digits):
 def test_the_estimate_is_above_the_truth_and_near_it(name, provider, digits, bert):
     bundle = {"digits": digits["fp32"], "bert": bert}[name]
     code = "model.infer([clip(1)]); print(peak()); model.infer([clip({})] * {}); print(peak())"
-    for batch, seconds in ((1, 60), (4, 25)):
+    for batch, seconds, within in ((1, 60, 1.5), (4, 25, 1.8)):
         before, highest = measured(bundle, provider, code.format(seconds, batch))
         estimate = Footprint.of(bundle, Manifest.read(bundle), provider).needed(batch, 16000 * seconds) / 1e6
-        assert highest - before < estimate < 1.5 * (highest - before)
+        assert highest - before < estimate < within * (highest - before)
 
 
 def test_every_position_kind_has_an_estimate():

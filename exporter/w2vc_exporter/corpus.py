@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +64,20 @@ def read_corpus(directory: str | Path, sampling_rate: int, shortest: int, transc
         more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
         raise ExportError(f"{without[0]}{more} has no transcript, and others in {root} have; give all of them or none")
     clips = tuple(
-        Clip(path.relative_to(root).as_posix(), read_audio(path, sampling_rate, shortest), texts.get(path))
+        Clip(path.relative_to(root).as_posix(), _whole(path, sampling_rate, shortest), texts.get(path))
         for path in recordings
     )
     return Corpus(root.resolve().name, clips)
+
+
+def _whole(path: Path, sampling_rate: int, shortest: int) -> Samples:
+    """A recording that does not break off: its transcript would not be of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            return read_audio(path, sampling_rate, shortest)
+        except UserWarning as warning:
+            raise ExportError(f"{warning}; expected whole recordings") from warning
 
 
 def _transcripts(files: list[Path], recordings: list[Path]) -> dict[Path, str]:

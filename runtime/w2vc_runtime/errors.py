@@ -1,10 +1,10 @@
 """The errors of this package.
 
     W2vcError(Exception)
-      AudioError(ValueError)            a recording cannot be read, is empty, too short or not finite
+      AudioError(ValueError)            a recording cannot be read, is empty, too short, too long or not finite
       BundleError(ValueError)           a bundle is missing, damaged or not understood
       EngineError(RuntimeError)         TensorRT does not compile a graph
-      InferenceError(RuntimeError)      a backend failed while it computed
+      InferenceError(RuntimeError)      a backend failed while it computed, or gave what is not finite
       MissingExtraError(ImportError)    an optional package is not installed
       OptionError(ValueError)           an argument has no such value
 
@@ -17,7 +17,7 @@ class W2vcError(Exception):
 
 
 class AudioError(W2vcError, ValueError):
-    """A recording cannot be read, is empty, too short or not finite."""
+    """A recording cannot be read, is empty, too short, too long for the memory here, or not finite."""
 
 
 class BundleError(W2vcError, ValueError):
@@ -29,7 +29,7 @@ class EngineError(W2vcError, RuntimeError):
 
 
 class InferenceError(W2vcError, RuntimeError):
-    """A backend failed while it computed an answer."""
+    """A backend failed while it computed an answer, or what it gave is not finite."""
 
 
 class OptionError(W2vcError, ValueError):
