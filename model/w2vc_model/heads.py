@@ -72,9 +72,9 @@ class SpeechModel(nn.Module):
         """HF ``problem_type`` of the heads that give scores to labels."""
         return None
 
-    def example(self, seconds: int = 1, batch: int = 2) -> tuple[Tensor, ...]:
+    def example(self, seconds: float = 1.0, batch: int = 2) -> tuple[Tensor, ...]:
         """Arguments to trace ``forward`` with: a batch of clips of about that length, or longer where it must be."""
-        inputs = self.backbone.example(seconds * max(self.backbone.second, 3 * self.shortest), batch)
+        inputs = self.backbone.example(round(seconds * max(self.backbone.second, 3 * self.shortest)), batch)
         return inputs, torch.ones(inputs.shape[:2], dtype=torch.int64)
 
 
@@ -342,7 +342,7 @@ class ForPreTraining(SpeechModel):
     def chosen(self) -> str | None:
         return "projected_quantized_states"
 
-    def example(self, seconds: int = 1, batch: int = 2) -> tuple[Tensor, ...]:
+    def example(self, seconds: float = 1.0, batch: int = 2) -> tuple[Tensor, ...]:
         inputs, attention_mask = super().example(seconds, batch)
         frames = self.backbone.front(inputs, attention_mask)[0].shape[1]
         return inputs, attention_mask, torch.arange(frames).expand(batch, -1) % 3 == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Union
 
 import numpy as np
@@ -19,7 +19,7 @@ Operand = Union["Traced", Tensor, "Length", int, float, bool, ir.Value]
 class Traced(Tensor):
     """A tensor that depends on the inputs.
 
-    value: what it is in the graph. examples: what it is for each of the two examples, without data.
+    value: what it is in the graph. examples: what it is for each of the examples, without data.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -44,15 +44,12 @@ class Length(int):
     graph: Graph
     value: ir.Value
     examples: tuple[int, ...]
-    origin: tuple[ir.Value, int] | None
 
     @classmethod
-    def of(
-        cls, graph: Graph, value: ir.Value, examples: tuple[int, ...], origin: tuple[ir.Value, int] | None = None
-    ) -> Length:
-        """The length that ``value`` is in the graph. origin: the tensor and the axis that it is the size of."""
+    def of(cls, graph: Graph, value: ir.Value, examples: tuple[int, ...]) -> Length:
+        """The length that ``value`` is in the graph."""
         length = cls(examples[0])
-        length.graph, length.value, length.examples, length.origin = graph, value, examples, origin
+        length.graph, length.value, length.examples = graph, value, examples
         return length
 
     def _with(self, op_type: str, other: Any, compute: Any, swapped: bool = False) -> Any:
@@ -173,14 +170,18 @@ class Graph:
         return self.constant(np.array(numbers, dtype=np.int64))
 
     def size(self, tensor: Traced, axis: int) -> int:
-        """A dimension: a number where it is fixed, a `Length` where it varies."""
-        sizes = tuple(example.shape[axis] for example in tensor.examples)
+        """A dimension: a number where it is fixed, a `Length` where it varies.
+
+        Dimensions that are the same in all examples are one length, read off the first tensor that had it: large
+        tensors need not live on for their size.
+        """
+        sizes = sizes_of(tensor, axis)
         if len(set(sizes)) == 1:
             return sizes[0]
-        key = ("size", tensor.value, axis)
-        if key not in self._constants:
-            self._constants[key] = self.op("Shape", tensor, dtype=ir.DataType.INT64, start=axis, end=axis + 1)
-        return Length.of(self, self._constants[key], sizes, (tensor.value, axis))
+        if ("size", sizes) not in self._constants:
+            value = self.op("Shape", tensor, dtype=ir.DataType.INT64, start=axis, end=axis + 1)
+            self._constants["size", sizes] = value
+        return Length.of(self, self._constants["size", sizes], sizes)
 
     def constant(self, array: np.ndarray) -> ir.Value:
         """A small constant; equal ones are one."""
@@ -224,16 +225,11 @@ def _dtype_of(value: ir.Value | None) -> ir.DataType:
     return value.dtype
 
 
+def sizes_of(tensor: Traced, axis: int) -> tuple[int, ...]:
+    """A dimension in every example."""
+    return tuple(example.shape[axis] for example in tensor.examples)
+
+
 def positive(axis: int, rank: int) -> int:
     """An axis counted from the front."""
     return axis + rank if axis < 0 else axis
-
-
-def reshaped(graph: Graph, x: Traced, shape: Sequence[int]) -> ir.Value:
-    """x in another shape. A dimension that is a size of x itself, in its place, need not be computed: ONNX takes 0."""
-    kept = [
-        0 if isinstance(size, Length) and size.origin == (x.value, axis) else size for axis, size in enumerate(shape)
-    ]
-    if sum(isinstance(size, Length) for size in kept) == 1 and -1 not in kept:
-        kept = [-1 if isinstance(size, Length) else size for size in kept]
-    return graph.op("Reshape", x, graph.integers(kept))

@@ -14,7 +14,7 @@ import torch
 from onnx_ir import tensor_adapters
 from torch import Tensor
 
-from .builder import Graph, Length, Operand, Traced, positive, reshaped
+from .builder import Graph, Length, Operand, Traced, positive
 
 INT64, BOOL = ir.DataType.INT64, ir.DataType.BOOL
 Translation = Callable[..., "ir.Value | tuple[ir.Value, ...]"]
@@ -210,17 +210,18 @@ def chunk(graph: Graph, input: Traced, chunks: int, dim: int = 0, *, result: Seq
 
 
 def reshape(graph: Graph, input: Traced, *shape: int, result: Tensor) -> ir.Value:
-    return reshaped(graph, input, shape[0] if isinstance(shape[0], (list, tuple)) else shape)
+    return graph.op("Reshape", input, graph.integers(shape))
 
 
 def unflatten(graph: Graph, input: Traced, dim: int, sizes: Sequence[int], result: Tensor) -> ir.Value:
-    axis = positive(dim, input.examples[0].ndim)
-    return graph.op("Reshape", input, graph.integers([*[0] * axis, *sizes]))
+    leading = [graph.size(input, axis) for axis in range(positive(dim, input.examples[0].ndim))]
+    return graph.op("Reshape", input, graph.integers([*leading, *sizes]))
 
 
 def flatten(graph: Graph, input: Traced, start_dim: int = 0, end_dim: int = -1, *, result: Tensor) -> ir.Value:
     assert end_dim == -1, "to the last axis"
-    return graph.op("Reshape", input, graph.integers([*[0] * start_dim, -1]))
+    leading = [graph.size(input, axis) for axis in range(start_dim)]
+    return graph.op("Reshape", input, graph.integers([*leading, -1]))
 
 
 def transpose(graph: Graph, input: Traced, dim0: int, dim1: int, result: Tensor) -> ir.Value:

@@ -2,8 +2,11 @@
 
 The models of ``w2vc_model`` use few of PyTorch's functions, and each has its translation in ``operators.py``. While
 ``forward`` runs, every call of one comes by here. No weight is computed with: shapes are those that PyTorch computes on
-its device without data, for two examples of different size. A dimension that is the same in both is fixed, another
+its device without data, for examples of different size. A dimension that is the same in all of them is fixed, another
 varies. What does not depend on the inputs is computed as the model runs, and becomes a constant.
+
+Nothing proves that dimensions which are the same in all examples are so at every length. The gate shows it, beside
+PyTorch.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from .operators import OPERATORS
 
 OPSET = 20
 IR_VERSION = 10
-# (seconds, clips) of the examples: what varies must not be the same in both.
-EXAMPLES = ((1, 2), (2, 3))
+# (seconds, clips) of the examples: with other remainders, so that what is computed otherwise is another number.
+EXAMPLES = ((1.0, 2), (1.37, 3), (2.06, 5))
 # Left out of names: it is the whole model but for the head.
 BACKBONE = "backbone."
 
