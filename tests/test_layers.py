@@ -87,11 +87,11 @@ def test_what_passes_make_belongs_to_the_layer_that_it_is_in(tmp_path):
     assert {"Slice", "Concat"} <= products["front"]
     assert "Slice" not in products["1"]
     integers = rewritten(QuantizeMatMul())
-    assert all("MatMulInteger" in integers[label] for label in ("1", "2", "head"))
+    assert all("MatMulIntegerToFloat" in integers[label] for label in ("1", "2", "head"))
     # Only the products of one layer in int8: what quantises for them is in that layer, and no other.
     kept = [name for label, names in parts(graph.graph).items() if label != "2" for name in names]
     one = rewritten(QuantizeMatMul(keep=kept))
-    assert [label for label, operators in one.items() if "DynamicQuantizeLinear" in operators] == ["2"]
+    assert [label for label, operators in one.items() if "QuantizeLinear" in operators] == ["2"]
     halves = rewritten(ReducePrecision(), Unpack())
     assert all("Cast" in halves[label] for label in ("front", "1", "2", "head"))
 
@@ -134,4 +134,4 @@ def test_layers_of_an_untrained_model_are_kept_one_by_one(tmp_path):
     graph = onnx.load(tmp_path / "b" / "model_int8.onnx").graph
     labels = {entry.value for node in graph.node if node.name in kept.nodes for entry in node.metadata_props}
     assert kept.reason == f"int8 costs the most in {said(sorted(labels))}"
-    assert {"MatMulInteger"} <= {node.op_type for node in graph.node}
+    assert {"MatMulIntegerToFloat"} <= {node.op_type for node in graph.node}

@@ -114,7 +114,7 @@ def test_a_layer_over_budget_stays_in_fp32_with_static_scales_too(tmp_path):
     budget = f"difference={difference / 1.5:.6f},tokens=0%"
     options = ExportOptions(checkpoint, precision="int8", provider="tensorrt", budget=budget, output=tmp_path / "b")
     result = export(options)
-    assert result.manifest.graphs[0].kept[-1].reason.startswith("the layers that cost the most")
+    assert result.manifest.graphs[0].kept[-1].reason.startswith("int8 costs the most in ")
     assert result.verdicts["int8"].difference < difference / 1.5
 
 
