@@ -163,7 +163,7 @@ def info(bundle: Path, as_json: bool) -> int:
 
 def verify(bundle: Path, provider: str, precision: str | None) -> int:
     """Compare a bundle with what PyTorch computed, and print the outcome beside its certificate."""
-    with Progress(1).step(f"verifying {bundle.resolve().name}"):
+    with Progress(1).step(f"verifying {_name(bundle)}"):
         outcomes = verify_bundle(bundle, provider, precision)
     say(f"{table(outcomes)}\n")
     failed = False
@@ -181,7 +181,7 @@ def _graph(graph: Graph) -> str:
 
 def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) -> int:
     """Compile a graph of a bundle into it, and say what came of it."""
-    with Progress(1).step(f"compiling {bundle.resolve().name}") as report:
+    with Progress(1).step(f"compiling {_name(bundle)}") as report:
         compiled = compile_bundle(bundle, options, precision, report)
     lines = [f"{bundle / compiled.engine.file}: {compiled.engine.summary}"]
     if compiled.activation_bytes is not None:
@@ -190,6 +190,11 @@ def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) 
     lines.append(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
     say("".join(f"{line}\n" for line in lines))
     return DONE
+
+
+def _name(bundle: Path) -> str:
+    """Of a directory, that of the working directory too; links are not followed, since they may lead round."""
+    return os.path.basename(os.path.abspath(bundle))
 
 
 def _providers(bundle: Path, manifest: Manifest) -> dict[str, str]:
