@@ -24,7 +24,7 @@ from w2vc_runtime.ctc import GreedyDecoder
 from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.features import Recipe
 from w2vc_runtime.manifest import FILE_NAME, Ctc, Engine, Frames, Graph, Labels, Manifest, Tensor, file_entry
-from w2vc_runtime.onnx_runtime import import_onnxruntime
+from w2vc_runtime.onnx_runtime import check_int8, import_onnxruntime
 from w2vc_runtime.parity import Decode, Verdict, verify
 from w2vc_runtime.progress import Progress
 from w2vc_runtime.session import Tensors
@@ -73,6 +73,8 @@ def run(options: ExportOptions) -> ExportResult:
 def _run(options: ExportOptions, start: float) -> ExportResult:
     limits = read_budget(options.budget) if options.budget is not None else {}
     profile = PROFILES[options.provider]
+    if "int8" in options.precisions and not profile.static:
+        check_int8()
     budgets = {each: dataclasses.replace(profile.budget(each), **limits) for each in options.precisions}
     engines = options.engines
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))

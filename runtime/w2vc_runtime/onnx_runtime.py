@@ -28,6 +28,9 @@ TENSORRT_RTX = "NvTensorRTRTXExecutionProvider"
 RTX_PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 EXTRAS = {"cpu": "cpu", "tensorrt-rtx": "cpu"}  # of w2vc, that bring an ONNX Runtime with the provider; else gpu
 WORKSPACE_BYTES = 4 << 30
+# With several threads, 1.22 to 1.24 were seen to compute clips of 2 to 4 frames wrong on a CPU with AMX, and those
+# before 1.23 to round convolutions by the length of the batch, of which bytes make much; see docs/providers.md.
+INT8_SINCE = (1, 25)
 CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -134,7 +137,20 @@ def check_cpu(graph: GraphFile) -> None:
     """Raise `OptionError` or `MissingExtraError` where ONNX Runtime's CPU provider cannot run a graph."""
     if graph.precision == "bf16":
         raise OptionError("provider 'cpu' cannot compute in bf16; take 'openvino' or 'cuda', or another precision")
+    if graph.precision == "int8":
+        check_int8()
     import_onnxruntime("cpu")
+
+
+def check_int8() -> None:
+    """Raise `OptionError` where this ONNX Runtime's products of bytes are not to be trusted, `MissingExtraError`."""
+    version = import_onnxruntime("cpu").__version__
+    if tuple(int(part) for part in version.split(".")[:2]) < INT8_SINCE:
+        since = ".".join(map(str, INT8_SINCE))
+        raise OptionError(
+            f"int8 on provider 'cpu' needs onnxruntime {since} or newer, and this is {version}, which computes short "
+            "clips wrong on some CPUs; upgrade onnxruntime, or take another precision"
+        )
 
 
 def open_cpu(graph: GraphFile) -> OnnxRuntimeSession:
