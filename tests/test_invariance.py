@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ from w2vc_exporter.passes import quantize_matmul
 from w2vc_exporter.passes.quantization import products
 from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.passes.weights import insert_after
-from w2vc_runtime import Model, load
+from w2vc_runtime import Model, OptionError, load
 from w2vc_runtime import cli as run_cli
 from w2vc_runtime.audio import read_audio
 from w2vc_runtime.invariance import batch_problems
 from w2vc_runtime.manifest import Manifest
 from w2vc_runtime.parity import verify
-from w2vc_runtime.sessions.base import Session, Tensors
-from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
+from w2vc_runtime.sessions.base import GraphFile, Session, Tensors
+from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession, check_cpu
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.stored import read
 from w2vc_runtime.verdict import BUDGETS, Row, Verdict
@@ -196,3 +197,18 @@ def test_kept_products_stay_as_they_are(tmp_path):
     assert found[one] in ("MatMul", "Gemm")
     assert {found[name] for name in names - {one}} == {"MatMulIntegerToFloat"}
     onnx.checker.check_model(ir.to_proto(model))
+
+
+@pytest.mark.parametrize(("version", "fits"), [("1.24.4", False), ("1.25.0", True), ("2.0.0.dev1", True)])
+def test_int8_needs_an_onnx_runtime_that_computes_it_right(version, fits, monkeypatch, tmp_path):
+    monkeypatch.setattr("onnxruntime.__version__", version)
+    graph = GraphFile(tmp_path / "model_int8.onnx", "int8", "cpu")
+    if fits:
+        check_cpu(graph)
+        return
+    with pytest.raises(OptionError, match=r"needs onnxruntime 1\.25 or newer, and this is 1\.24\.4"):
+        check_cpu(graph)
+    check_cpu(replace(graph, precision="fp32"))
+    with pytest.raises(OptionError, match=r"needs onnxruntime 1\.25 or newer"):
+        export(ExportOptions(tiny(brief=True)[1], precision="int8", output=tmp_path / "b"))
+    assert not list(tmp_path.iterdir())

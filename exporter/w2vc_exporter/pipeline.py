@@ -44,7 +44,7 @@ from w2vc_runtime.parity import Decode, verify
 from w2vc_runtime.progress import Progress, Report
 from w2vc_runtime.reference import Reference
 from w2vc_runtime.sessions.base import Session, Tensors
-from w2vc_runtime.sessions.onnx_runtime import import_onnxruntime
+from w2vc_runtime.sessions.onnx_runtime import check_int8, import_onnxruntime
 from w2vc_runtime.typed import build
 from w2vc_runtime.verdict import Verdict
 
@@ -94,6 +94,8 @@ def run(options: ExportOptions) -> ExportResult:
 def _run(options: ExportOptions, start: float) -> ExportResult:
     limits = read_budget(options.budget) if options.budget is not None else {}
     profile = PROFILES[options.provider]
+    if "int8" in options.precisions and not profile.static:
+        check_int8()
     budgets = {each: dataclasses.replace(profile.budget(each), **limits) for each in options.precisions}
     engines = options.engines
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))

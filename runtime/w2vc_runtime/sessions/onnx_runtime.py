@@ -20,6 +20,9 @@ EXTRAS = {"cpu": "cpu", "cuda": "gpu"}  # of w2vc, that bring an ONNX Runtime wi
 FATAL = 4  # of ONNX Runtime's levels of logging; its errors are raised as well
 # Values of one clip's input, 25 s of samples at 16 kHz, from where on giving memory back costs no time to speak of.
 LONG_CLIP = 400_000
+# With several threads, 1.22 to 1.24 were seen to compute clips of 2 to 4 frames wrong on a CPU with AMX, and those
+# before 1.23 to round convolutions by the length of the batch, of which bytes make much; see docs/providers.md.
+INT8_SINCE = (1, 25)
 CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -105,6 +108,19 @@ def check_cpu(graph: GraphFile) -> None:
     if graph.precision == "bf16":
         raise OptionError("provider 'cpu' cannot compute in bf16; take 'openvino' or 'cuda', or another precision")
     import_onnxruntime("cpu")
+    if graph.precision == "int8":
+        check_int8()
+
+
+def check_int8() -> None:
+    """Raise `OptionError` where this ONNX Runtime's products of bytes are not to be trusted, `MissingExtraError`."""
+    version = import_onnxruntime("cpu").__version__
+    if tuple(int(part) for part in version.split(".")[:2]) < INT8_SINCE:
+        since = ".".join(map(str, INT8_SINCE))
+        raise OptionError(
+            f"int8 on provider 'cpu' needs onnxruntime {since} or newer, and this is {version}, which computes short "
+            "clips wrong on some CPUs; upgrade onnxruntime, or take another precision"
+        )
 
 
 def open_cpu(graph: GraphFile) -> OnnxRuntimeSession:
