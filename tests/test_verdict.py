@@ -19,6 +19,7 @@ from w2vc_runtime import cli as run_cli
 from w2vc_runtime.error_rate import ErrorRates
 from w2vc_runtime.parity import verify
 from w2vc_runtime.reference import Expected, Reference
+from w2vc_runtime.typed import plain
 from w2vc_runtime.verdict import BUDGETS, Audio, Budget, Heard, Row, Verdict, error_percent, percent, worst
 
 ROUNDED = "ONNX Runtime with every rounding computed"
@@ -109,8 +110,8 @@ def test_a_bundle_whose_reference_is_nan_fails(field, digits, tmp_path, capsys):
     arrays[field] = np.full_like(arrays[field], np.nan)
     np.savez(bundle / "verification.npz", **arrays)
     sign(bundle)
-    assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 1
-    assert "failed: fp32, one frame: what PyTorch computes is not finite" in capsys.readouterr().err
+    assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 2
+    assert "verification.npz does not fit the manifest (logits has a value that is not finite)" in capsys.readouterr().err
 
 
 def verdict(difference: float, same: int, wer: float, problems: tuple[str, ...] = ()) -> Verdict:
@@ -159,7 +160,7 @@ def test_the_certificate_shows_every_session_and_the_worst_of_them(differences, 
     result = export(ExportOptions(checkpoint, "ctc", "fp16", provider="openvino", output=tmp_path / "b"))
     assert result.verdicts["fp16"].difference == 0.004
     (stored,) = result.manifest.verification.values()
-    runs = stored["sessions"]
+    runs = plain(stored.sessions)
     assert [(run["session"], run["difference"]) for run in runs] == list(
         zip(("ONNX Runtime", ROUNDED, "OpenVINO"), differences)
     )
