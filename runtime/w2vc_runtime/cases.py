@@ -24,16 +24,16 @@ CASES: dict[str, tuple[float, ...]] = {
     "0.5 s": (0.5,),
     "1 s, as traced": (1.0,),
     "3.1 s": (3.1,),
-    "8 s": (8.0,),
-    "3 clips of 0.8 s": (0.8, 0.8, 0.8),
-    "padded 0.7, 1.6, 1.2 s": (0.7, 1.6, 1.2),
-    "padded 2 s, one frame": (2.0, 0),
+    "12 s": (12.0,),
+    "3 clips of 2 s": (2.0, 2.0, 2.0),
+    "padded 0.7, 2.3, 1.2 s": (0.7, 2.3, 1.2),
+    "padded 4 s, one frame": (4.0, 0),
     "padded 0.6 s quiet, 0.9 s past full scale": (0.6, 0.9),
     "padded 0.4 s silent, 0.7 s with a click, 0.5 s loud": (0.4, 0.7, 0.5),
 }
 # Largest sample. Past full scale: what was recorded as integers, or amplified, and not scaled to 1.
 GAINS = {"silent": 0.0, "faint": 1e-4, "quiet": 1e-3, "loud": 1.0, "past full scale": 1e3}
-GAIN_SECONDS = 0.8
+GAIN_SECONDS = 1.3
 # Level of each clip of a batch whose clips are not alike: one of `GAINS`, or CLICK.
 CLICK = "click"
 LEVELS = {
