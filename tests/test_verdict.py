@@ -111,7 +111,7 @@ def test_a_bundle_whose_reference_is_nan_fails(field, digits, tmp_path, capsys):
     np.savez(bundle / "verification.npz", **arrays)
     sign(bundle)
     assert run_cli.main(["verify", str(bundle), "--provider", "cpu"]) == 2
-    assert "verification.npz does not fit the manifest (logits has a value that is not finite)" in capsys.readouterr().err
+    assert "does not fit the manifest (logits has a value that is not finite)" in capsys.readouterr().err
 
 
 def verdict(difference: float, same: int, wer: float, problems: tuple[str, ...] = ()) -> Verdict:
