@@ -6,8 +6,6 @@ import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker; more would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# What torch remembers while it traces pays off over many layers; over the one or two of a test it costs a fifth.
-os.environ.setdefault("TORCH_FAKE_TENSOR_DISPATCH_CACHE", "0")
 
 import csv
 import gc
