@@ -23,8 +23,7 @@ $(RUNS): pyproject.toml constraints.txt
 		if sys.version_info < (3, 10) else None'
 	@test -x $(BIN)/python || { echo 'creating $(VENV)'; $(PYTHON) -m venv $(VENV); }
 	@echo 'installing PyTorch, ONNX and ONNX Runtime into $(VENV), once: about 0.3 GB to fetch and 0.9 GB on disk'
-	@echo 'where pip takes PyTorch for CPUs, several GB where it takes PyTorch for CUDA, as from PyPI on Linux;'
-	@echo 'PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu makes it take the former'
+	@echo 'where pip takes PyTorch for CPUs, several GB where it takes PyTorch for CUDA, as from PyPI on Linux'
 	@$(PIP) -e '.[export,cpu]'
 	@touch $@
 
