@@ -140,11 +140,9 @@ class Fitting:
             reduce(model)
             counted = dict(sorted(reduce.kept.items()))
         elif self.precision == "int8":
-            if self.profile.static:
-                QuantizeStatic(self._largest, keep)(model)
-            else:
+            if self.profile.steady:
                 SteadySums()(model)
-                QuantizeMatMul(keep)(model)
+            (QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep))(model)
         inherit(model.graph)
         return model, counted
 
