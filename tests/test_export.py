@@ -181,7 +181,7 @@ def test_large_weights_go_to_external_data(tmp_path, monkeypatch):
 def test_an_existing_output_is_left_alone(tmp_path):
     target = tmp_path / "there"
     target.mkdir()
-    with pytest.raises(ExportError, match="exists; name another directory with -o"):
+    with pytest.raises(ExportError, match="exists; replace it with --force, or name another directory with -o"):
         export(ExportOptions(output=target))
     with pytest.raises(ExportError, match="nowhere is not a directory"):
         export(ExportOptions(output=tmp_path / "nowhere" / "bundle"))
