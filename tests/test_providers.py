@@ -15,9 +15,9 @@ from gpu_providers import StandIn, parts, stand_in
 
 from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
 from w2vc_runtime import cli as run_cli
-from w2vc_runtime.engines import BACKENDS, identity
+from w2vc_runtime.engines import BACKENDS, identity, session
 from w2vc_runtime.manifest import Engine, EngineProfile, Manifest
-from w2vc_runtime.sessions import engine, onnx_runtime
+from w2vc_runtime.sessions import onnx_runtime
 from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, open_session, survey
 
 
@@ -44,8 +44,8 @@ def engines(gpus, monkeypatch):
         opened.append(arguments)
         return SimpleNamespace(provider=arguments[-1], run=None)
 
-    monkeypatch.setattr(engine, "find_engine", lambda *arguments: None)
-    monkeypatch.setattr(engine, "open_engine", open_engine)
+    monkeypatch.setattr(identity, "find_engine", lambda *arguments: None)
+    monkeypatch.setattr(session, "open_engine", open_engine)
     return opened
 
 
@@ -55,7 +55,7 @@ def test_the_engine_of_a_bundle_comes_first(backend, engines, digits, monkeypatc
     compiled_bundle = with_engine(manifest, backend)
     assert open_bundle(bundle, compiled_bundle, graph, backend).provider == backend
     assert engines.pop() == (bundle, compiled_bundle, graph, backend)
-    monkeypatch.setattr(engine, "find_engine", only(backend))
+    monkeypatch.setattr(identity, "find_engine", only(backend))
     assert open_bundle(bundle, compiled_bundle, graph, "auto").provider == backend
     assert engines.pop() == (bundle, compiled_bundle, graph, backend)
     assert StandIn.made == []
@@ -117,7 +117,7 @@ def test_an_engine_that_does_not_run_is_an_error_by_name_and_passed_over_by_auto
     def refuse(*arguments):
         raise error
 
-    monkeypatch.setattr(engine, name, refuse)
+    monkeypatch.setattr({"find_engine": identity, "open_engine": session}[name], name, refuse)
     bundle, manifest, graph = parts(digits["fp16"])
     with pytest.raises(type(error), match=str(error)):
         open_bundle(bundle, with_engine(manifest), graph, "tensorrt-rtx")
@@ -138,7 +138,7 @@ def test_an_engine_is_found_before_it_is_opened(gpus, digits, monkeypatch):
 
     monkeypatch.setattr(identity, "find_gpu", refuse)
     monkeypatch.setattr(identity, "module_of", lambda backend: None)
-    monkeypatch.setattr(engine, "open_engine", None)
+    monkeypatch.setattr(session, "open_engine", None)
     bundle, manifest, graph = parts(digits["fp16"])
     found = survey(bundle, with_engine(manifest), graph)
     assert str(found["tensorrt-rtx"]) == "there is no NVIDIA driver here"
@@ -181,7 +181,7 @@ def test_what_a_graph_is_written_for_comes_first(engines, digits, monkeypatch):
     tensorrt = dataclasses.replace(graph, provider="tensorrt")
     assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "tensorrt"
     assert open_bundle(bundle, manifest, graph, "auto").provider == "tensorrt-rtx"
-    monkeypatch.setattr(engine, "find_engine", only())
+    monkeypatch.setattr(identity, "find_engine", only())
     assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "cuda"
 
 

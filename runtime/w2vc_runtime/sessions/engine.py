@@ -1,13 +1,13 @@
-"""Providers named after a backend of ``w2vc compile``: they run the engines of a bundle."""
+"""Providers named after a backend of ``w2vc compile``: they run the engines of a bundle.
+
+What compiles and runs engines is imported where it is called: it is half of the time that importing the runtime takes.
+"""
 
 from __future__ import annotations
 
-from w2vc_runtime.engines import check_graph
-from w2vc_runtime.engines.identity import find_engine
-from w2vc_runtime.engines.session import EngineSession, open_engine
 from w2vc_runtime.errors import OptionError
 
-from .base import Bundled, GraphFile
+from .base import Bundled, GraphFile, Session
 
 
 def check(backend: str, graph: GraphFile) -> None:
@@ -15,17 +15,23 @@ def check(backend: str, graph: GraphFile) -> None:
 
     Raises `MissingExtraError` without the backend. Reads no plan.
     """
+    from w2vc_runtime.engines.identity import find_engine
+
     found = _bundled(backend, graph)
     find_engine(found.bundle, found.manifest, found.graph, backend)
 
 
-def open_graph(backend: str, graph: GraphFile) -> EngineSession:
+def open_graph(backend: str, graph: GraphFile) -> Session:
     """Load the engine of a graph; raise what `check` does, and `BundleError` on a plan that does not load."""
+    from w2vc_runtime.engines.session import open_engine
+
     found = _bundled(backend, graph)
     return open_engine(found.bundle, found.manifest, found.graph, backend)
 
 
 def _bundled(backend: str, graph: GraphFile) -> Bundled:
+    from w2vc_runtime.engines import check_graph
+
     if graph.bundled is None:
         raise OptionError(
             f"provider {backend!r} runs the engines of a bundle, and {graph.path} is a graph by itself; "
