@@ -102,11 +102,12 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     if engines:
         engines.check()
     source = find_checkpoint(options.source, options.target_lang)
-    options = options.with_head(w2vc_model.read_config(source).architectures)
+    config = w2vc_model.read_config(source)
+    options = options.with_head(config.architectures)
     target = options.target
     with bundle.staging(target, options.force) as directory:
         with progress.step(f"reading {options.source.name}"):
-            states = options.hidden_states_of(w2vc_model.read_config(source).num_hidden_layers)
+            states = options.hidden_states_of(config.num_hidden_layers)
             model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
             features = read_features(source, model.backbone.input_name)
             described = _describe(model, options, source, features)

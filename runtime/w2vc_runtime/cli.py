@@ -21,11 +21,11 @@ from .command import (
     Parser,
     bug,
     complain,
+    escaped,
     guarded,
     reason,
     say,
 )
-from .documents import printable
 from .engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from .errors import MissingExtraError, OptionError, W2vcError
 from .formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
@@ -157,7 +157,7 @@ def info(bundle: Path, as_json: bool) -> int:
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
     rows |= _providers(bundle, manifest)
     width = max(map(len, rows)) + 2
-    say("".join(f"{name:<{width}}{printable(value)}\n" for name, value in rows.items()))
+    say("".join(f"{name:<{width}}{escaped(value)}\n" for name, value in rows.items()))
     return DONE
 
 

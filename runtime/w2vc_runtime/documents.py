@@ -66,11 +66,6 @@ def parse(content: bytes) -> Any:
     return value
 
 
-def printable(text: str) -> str:
-    """A text with escapes for what a terminal would obey."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 _TOO_DEEP = f"it is nested more than {MOST_DEPTH} deep"
 
 

@@ -17,7 +17,7 @@ from .reference import Reference
 from .sessions.base import Session, Tensors
 from .verdict import Row
 
-# A codevector that is farther away than this is another one.
+# Rounding moves a projected codevector by up to 0.01 of the largest value, another one is 0.05 away or more.
 SAME_CODEVECTOR = 0.03
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .error_rate import error_rates, normalised
-from .invariance import batch_problems, beside_alone
+from .invariance import SAME_CODEVECTOR, batch_problems, beside_alone
 from .manifest import Budget
 from .reference import Array, Reference, spaced
 from .sessions.base import Session, Tensors
@@ -17,9 +17,6 @@ from .verdict import Audio, Heard, Row, Verdict, percent, percent_text
 Decode = Callable[[Array], str]
 """From the logits [frames, vocabulary] of a clip to its text."""
 
-
-# Rounding moves a projected codevector by up to 0.01 of the largest value, another one is 0.05 away or more.
-SAME_CODEVECTOR = 0.03
 # Differences are relative to the largest value of an output, or to this where it is smaller: an output of nothing but
 # zeros has no size of its own, and sums of values near 1 are rounded by about as much in float32.
 LEAST_SCALE = 1e-6

@@ -149,16 +149,18 @@ class Graph:
         if isinstance(operand, (Traced, Length)):
             return operand.value
         if isinstance(operand, Tensor):
-            return self._weight(operand)
+            return self.weight(operand)
         return self.constant(np.array(operand, dtype=_numpy_type(like)))
 
-    def transposed(self, weight: Tensor) -> ir.Value:
-        """A matrix of the model, with its axes exchanged as the graph is written: no copy of it is held."""
-        key = ("transposed", id(weight))
+    def weight(self, tensor: Tensor, transposed: bool = False) -> ir.Value:
+        """A tensor of the model, or a matrix with its axes exchanged, read as the graph is written: no copy is held."""
+        key = (id(tensor), transposed)
         if key not in self._constants:
-            self._tensors.append(weight)
-            named = self._names.get(id(weight))
-            self._constants[key] = self._initializer(f"{named}.T" if named else None, weight.T)
+            self._tensors.append(tensor)
+            name = self._names.get(id(tensor), f"{self.scope}.constant".removeprefix("."))
+            name = self._unique(f"{name}.T" if transposed else name)
+            values = tensor.detach().T if transposed else tensor.detach()
+            self._constants[key] = self._register(name, tensor_adapters.TorchTensor(values, name=name))
         return self._constants[key]
 
     def integers(self, numbers: Iterable[int]) -> ir.Value:
@@ -192,16 +194,6 @@ class Graph:
             tensor = ir.Tensor(array, name=name)
             self._constants[key] = self._register(name, tensor)
         return self._constants[key]
-
-    def _weight(self, tensor: Tensor) -> ir.Value:
-        if id(tensor) not in self._constants:
-            self._tensors.append(tensor)
-            self._constants[id(tensor)] = self._initializer(self._names.get(id(tensor)), tensor)
-        return self._constants[id(tensor)]
-
-    def _initializer(self, name: str | None, tensor: Tensor) -> ir.Value:
-        name = self._unique(name or f"{self.scope}.constant".removeprefix("."))
-        return self._register(name, tensor_adapters.TorchTensor(tensor.detach(), name=name))
 
     def _register(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
         value = ir.Value(

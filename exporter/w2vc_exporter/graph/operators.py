@@ -67,7 +67,7 @@ def _unary(*op_types: str) -> Translation:
 
 
 def linear(graph: Graph, input: Traced, weight: Tensor, bias: Tensor | None = None, *, result: Tensor) -> ir.Value:
-    product = graph.op("MatMul", input, graph.transposed(weight))
+    product = graph.op("MatMul", input, graph.weight(weight, transposed=True))
     return product if bias is None else graph.op("Add", product, bias)
 
 

@@ -108,13 +108,9 @@ class _Recorder(TorchFunctionMode):
             return torch.device("meta") if isinstance(each, torch.device) else each
 
         keywords = {name: example(each) for name, each in kwargs.items()}
-        if name_is_factory(function):
+        if _name(function) == "arange":  # which makes a tensor of numbers alone
             keywords["device"] = "meta"
         return function(*map(example, args), **keywords)
-
-
-def name_is_factory(function: Callable[..., Any]) -> bool:
-    return _name(function) == "arange"
 
 
 # What is known of a tensor without a node.
