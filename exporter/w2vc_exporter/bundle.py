@@ -9,7 +9,6 @@ import fcntl
 import fnmatch
 import glob
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -18,8 +17,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from w2vc_runtime.documents import DocumentError, read_document
+from w2vc_runtime.engines.compiler import FOLDER as ENGINES
 from w2vc_runtime.manifest import FILE_NAME as MANIFEST
 from w2vc_runtime.manifest import file_entry
+from w2vc_runtime.stored import FILE_NAME as VERIFICATION
+from w2vc_runtime.verification import PAGE, REPORT
 
 from .errors import ExportError
 from .recipes import COPIED
@@ -28,10 +31,10 @@ FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf
 # Past this the weights go to a file of their own beside the graph: protobuf stops at 2 GB, and holds them several times
 # in memory before that.
 EXTERNAL_DATA_BYTES = 500_000_000
-REPORT, ENGINES, REJECTED = "report.json", "engines", ".rejected"
+REJECTED = ".rejected"
 # What there can be in a bundle, of this and of earlier versions: `--force` replaces a directory of these and no other.
 WRITTEN = (
-    MANIFEST, f".{MANIFEST}.partial", REPORT, "report.html", "verification.npz", "model*.onnx", "model*.onnx.data",
+    MANIFEST, f".{MANIFEST}.partial", REPORT, PAGE, VERIFICATION, "model*.onnx", "model*.onnx.data",
     f"{ENGINES}/*.plan", f"{ENGINES}/*.onnx", *COPIED,
 )  # fmt: skip
 # Of Linux's renameat2(2).
@@ -140,8 +143,8 @@ def _has_mark(path: Path) -> bool:
     """Whether there is a manifest, or in a rejected bundle a report."""
     name, field = (REPORT, "precisions") if path.name.endswith(REJECTED) else (MANIFEST, "schema")
     try:
-        values = json.loads((path / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = read_document(path / name)
+    except DocumentError:
         return False
     return isinstance(values, dict) and field in values
 

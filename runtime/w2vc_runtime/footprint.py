@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .documents import DocumentError, read_document
 from .manifest import Manifest
 from .memory import available_bytes, duration_shown, shortage
 
@@ -100,8 +100,8 @@ class Footprint:
 
 def _config(bundle: Path, manifest: Manifest) -> dict[str, Any]:
     if "config.json" in manifest.files:
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            values = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
+        with contextlib.suppress(DocumentError):
+            values = read_document(bundle / "config.json")
             if isinstance(values, dict):
                 return values
     return {}
