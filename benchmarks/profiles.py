@@ -29,6 +29,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import torch
+from onnx_ir.passes.common import ShapeInferencePass
 from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
@@ -69,6 +70,7 @@ def plain(model: PreTrainedModel, inputs: dict[str, np.ndarray], path: Path, dyn
 def one_scale(source: Path, target: Path) -> Path:
     """An fp32 graph in int8 with one scale for the activations of a batch."""
     model = ir.load(source)
+    ShapeInferencePass()(model)  # a published graph has no types
     ConvolutionsToProducts()(model)
     quantizers: dict[ir.Value, ir.Node] = {}
     weights = []
