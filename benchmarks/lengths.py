@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from w2vc_runtime import Model, load
-from w2vc_runtime.footprint import Footprint
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.sessions import openvino
+from w2vc_runtime.sessions.footprint import Footprint
 
 RATE = 16000
 SECONDS = 60

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from full_size import make_checkpoint
 from published import PUBLISHED
 
+from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.engines.profiles import default_profiles
-from w2vc_runtime.manifest import Manifest
 
 RESULTS = Path(__file__).parent / "results" / "plans.json"
 DIGITS = "digits"

@@ -33,9 +33,9 @@ from onnx_ir.passes.common import ShapeInferencePass
 from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_exporter.passes.products import ConvolutionsToProducts
-from w2vc_exporter.passes.quantization import products, quantized
-from w2vc_exporter.passes.weights import drop_unused, insert_after
+from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.quantization import products, quantized
+from w2vc_exporter.graph.passes.weights import drop_unused, insert_after
 from w2vc_runtime.sessions.base import Session, Tensors
 from w2vc_runtime.sessions.select import open_session
 

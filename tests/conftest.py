@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import w2vc_exporter.measure
-import w2vc_exporter.pipeline  # with all that it loads, before `gc.freeze`
+import w2vc_runtime.bench.measure
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import W2vcError
 
@@ -56,7 +55,7 @@ def brief_measurements() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(w2vc_exporter.measure, "SECONDS", (1.0,))
+        patch.setattr(w2vc_runtime.bench.measure, "SECONDS", (1.0,))
         yield
 
 

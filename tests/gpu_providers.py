@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from w2vc_runtime.bundle import Graph, Manifest
 from w2vc_runtime.engines import identity
-from w2vc_runtime.gpu import Gpu
-from w2vc_runtime.manifest import Graph, Manifest
 from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.system.gpu import Gpu
 
 
 class StandIn:

@@ -27,7 +27,8 @@ import onnxruntime  # noqa: F401  imported here to be there in every fork
 import torch
 
 import w2vc_model
-from w2vc_exporter import bundle, pipeline
+from w2vc_exporter import pipeline
+from w2vc_exporter import staging as bundle
 from w2vc_exporter.cli import main as command
 from w2vc_exporter.graph.trace import trace
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import Model, load
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
 
 TOLERANCE = 1e-4
 

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.engines import worker
 from w2vc_runtime.engines.profiles import OptimizationProfile
-from w2vc_runtime.manifest import Manifest
 
 # Wheels are for Linux on x86-64 only. Elsewhere nothing is compiled, and test_tensorrt.py reports itself skipped.
 HERE = find_spec("tensorrt_rtx") is not None

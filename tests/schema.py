@@ -10,9 +10,20 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from w2vc_runtime.documents import MOST_CHARACTERS
-from w2vc_runtime.manifest import SCHEMA, Manifest
-from w2vc_runtime.typed import AtLeast, OneOf, Pattern, Range, Rule, alternatives, omitted, parted, tag, types_of
+from w2vc_runtime.bundle import SCHEMA, Manifest
+from w2vc_runtime.documents.reader import MOST_CHARACTERS
+from w2vc_runtime.documents.typed import (
+    AtLeast,
+    OneOf,
+    Pattern,
+    Range,
+    Rule,
+    alternatives,
+    omitted,
+    parted,
+    tag,
+    types_of,
+)
 
 PATH = Path(__file__).parents[1] / "docs" / "manifest.schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

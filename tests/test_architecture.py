@@ -62,7 +62,7 @@ def test_lint_refuses_imports_against_the_arrows(room):
 # Circles that there are, and why.
 CIRCLES = {
     # `Manifest.read` locates and checks what it reads, and those who check take a `Manifest`.
-    frozenset(f"w2vc_runtime.manifest.{name}" for name in ("checks", "document", "files")),
+    frozenset(f"w2vc_runtime.bundle.{name}" for name in ("checks", "document", "files")),
 }
 
 
@@ -189,14 +189,18 @@ def test_running_without_torch(digits, tone):
     ("missing", "command", "line"),
     [
         ("torch", "w2vc_exporter.cli", "w2vc-export: exporting needs torch, which is not installed; pip install"),
-        ("onnxruntime", "w2vc_runtime.cli", "w2vc: provider 'cpu' needs onnxruntime, which is not installed; pip"),
-        ("soundfile", "w2vc_runtime.cli", "w2vc: reading audio files needs soundfile, which is not installed; pip"),
+        ("onnxruntime", "w2vc_runtime.cli.main", "w2vc: provider 'cpu' needs onnxruntime, which is not installed; pip"),
+        (
+            "soundfile",
+            "w2vc_runtime.cli.main",
+            "w2vc: reading audio files needs soundfile, which is not installed; pip",
+        ),
     ],
 )
 def test_a_missing_extra_is_one_line(missing, command, line, digits, tone, tmp_path):
     arguments = {
         "w2vc_exporter.cli": ["--head", "ctc", "-o", str(tmp_path / "out")],
-        "w2vc_runtime.cli": ["run", str(digits["fp16"]), str(tone), "--provider", "cpu"],
+        "w2vc_runtime.cli.main": ["run", str(digits["fp16"]), str(tone), "--provider", "cpu"],
     }[command]
     hide = (
         "import sys, importlib.util as u; "

@@ -14,16 +14,17 @@ import pytest
 import soundfile
 from conftest import DEMO_AUDIO
 
-from w2vc_runtime import AudioError, audio, load
-from w2vc_runtime.audio import read_audio
-from w2vc_runtime.quiet import silent_c_library
+from w2vc_runtime import AudioError, load
+from w2vc_runtime.audio import reader as audio
+from w2vc_runtime.audio.quiet import silent_c_library
+from w2vc_runtime.audio.reader import read_audio
 
 SPEECH = DEMO_AUDIO / "seven-two-nine.flac"
 
 
 def test_pipes_are_read(digits):
     """Standard input by both its names, and a pipe by the number of its descriptor."""
-    command = [sys.executable, "-m", "w2vc_runtime.cli", "run", str(digits["fp32"])]
+    command = [sys.executable, "-m", "w2vc_runtime.cli.main", "run", str(digits["fp32"])]
     shown = [
         subprocess.run([*command, name], input=SPEECH.read_bytes(), capture_output=True, check=True).stdout
         for name in ("-", "/dev/stdin")

@@ -14,15 +14,15 @@ from oracle import tiny
 from test_corpus import record, refused
 
 from w2vc_exporter import ExportOptions, RejectedError, cli, export
-from w2vc_exporter.precision import Fitting
-from w2vc_runtime import cli as run_cli
+from w2vc_exporter.precision.fitting import Fitting
 from w2vc_runtime import load
-from w2vc_runtime.error_rate import ErrorRates, error_rates
-from w2vc_runtime.manifest import CertifiedAudio, Manifest
-from w2vc_runtime.parity import verify
-from w2vc_runtime.reference import Expected, Reference
+from w2vc_runtime.bundle import CertifiedAudio, Manifest
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
-from w2vc_runtime.verdict import Budget, Heard, error_percent, percent_text
+from w2vc_runtime.verify.error_rate import ErrorRates, error_rates
+from w2vc_runtime.verify.parity import verify
+from w2vc_runtime.verify.reference import Expected, Reference
+from w2vc_runtime.verify.verdict import Budget, Heard, error_percent, percent_text
 
 SAMPLES = {"first.wav": 17011, "second.wav": 9001, "third.wav": 17011, "fourth.wav": 30001, "fifth.wav": 12007}
 

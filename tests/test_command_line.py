@@ -18,7 +18,7 @@ from conftest import DEMO_AUDIO, TRANSCRIPTS
 from oracle import TINY, build, save, tiny
 
 from w2vc_exporter import cli as export_cli
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.cli import main as run_cli
 
 RECORDING, SPOKEN = next(iter(TRANSCRIPTS.items()))
 RECORDING = str(DEMO_AUDIO / RECORDING)
@@ -287,7 +287,7 @@ def test_progress_on_a_terminal(tmp_path):
 
 
 def test_a_closed_pipe_is_no_error(digits):
-    command = f"{sys.executable} -m w2vc_runtime.cli run {digits['fp16']} {' '.join([RECORDING] * 3)} | true"
+    command = f"{sys.executable} -m w2vc_runtime.cli.main run {digits['fp16']} {' '.join([RECORDING] * 3)} | true"
     result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in result.stderr
     assert result.returncode == 0

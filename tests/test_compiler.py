@@ -18,18 +18,18 @@ import pytest
 from commands import complaints, content, refused
 from onnx import TensorProto, helper
 
-from w2vc_runtime import cli
+from w2vc_runtime.bundle import FILE_NAME, Manifest, file_entry
+from w2vc_runtime.cli import main as cli
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compiler
-from w2vc_runtime.manifest import FILE_NAME, Manifest, file_entry
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
 
-COMMAND = [sys.executable, "-m", "w2vc_runtime.cli", "compile"]
+COMMAND = [sys.executable, "-m", "w2vc_runtime.cli.main", "compile"]
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 HEARING = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from w2vc_runtime.cli import main
+from w2vc_runtime.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 BRIEF = "seconds=1:1:2,batch=1:1:1"

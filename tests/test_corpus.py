@@ -14,8 +14,8 @@ from conftest import DATA
 from oracle import tiny
 
 from w2vc_exporter import cli
-from w2vc_exporter.corpus import read_corpus
-from w2vc_runtime.error_rate import ErrorRates, edits, error_rates, normalised
+from w2vc_exporter.gate.corpus import read_corpus
+from w2vc_runtime.verify.error_rate import ErrorRates, edits, error_rates, normalised
 
 RATE, SHORTEST = 16000, 400
 

@@ -14,7 +14,8 @@ import pytest
 from commands import complaints
 from oracle import tiny
 
-from w2vc_exporter import bundle, cli
+from w2vc_exporter import cli
+from w2vc_exporter import staging as bundle
 from w2vc_runtime import BundleError, load
 
 KILLS = Path(__file__).with_name("kills.py")

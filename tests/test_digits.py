@@ -14,7 +14,7 @@ from oracle import difference
 from w2vc_exporter import ExportOptions, export
 from w2vc_exporter.options import CARRIED
 from w2vc_runtime import load
-from w2vc_runtime.error_rate import error_rates
+from w2vc_runtime.verify.error_rate import error_rates
 
 sys.path.insert(0, str(ROOT / "examples" / "digits"))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import DEMO_AUDIO, ROOT, TRANSCRIPTS
 
-from w2vc_exporter.corpus import read_corpus
-from w2vc_runtime.manifest import Manifest
+from w2vc_exporter.gate.corpus import read_corpus
+from w2vc_runtime.bundle import Manifest
 
 README = (ROOT / "README.md").read_text()
 

@@ -15,9 +15,9 @@ import pytest
 from conftest import DEMO_AUDIO
 
 from w2vc_runtime import InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.bundle import Engine, EngineProfile
 from w2vc_runtime.engines.batches import Batches
 from w2vc_runtime.engines.cuda import Device
-from w2vc_runtime.manifest import Engine, EngineProfile
 
 STANDIN = Path(__file__).parent / "standin"
 

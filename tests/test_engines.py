@@ -20,14 +20,15 @@ from conftest import DEMO_AUDIO, TRANSCRIPTS
 from onnx import TensorProto, helper
 
 from w2vc_exporter import cli as export_cli
-from w2vc_runtime import BundleError, EngineError, OptionError, gpu, load
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime import BundleError, EngineError, OptionError, load
+from w2vc_runtime.bundle import Frames, Manifest, Tensor, check_files, file_entry
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import EngineOptions, compile_bundle, compile_graph, compiler
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile, default_profiles
 from w2vc_runtime.features import LogMel
-from w2vc_runtime.manifest import Frames, Manifest, Tensor, check_files, file_entry
-from w2vc_runtime.verification import check_report
+from w2vc_runtime.system import gpu
+from w2vc_runtime.verify.again import check_report
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
 

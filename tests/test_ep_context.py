@@ -15,11 +15,11 @@ from w2vc_exporter import ExportOptions
 from w2vc_exporter import cli as export_cli
 from w2vc_exporter.errors import ExportError
 from w2vc_runtime import BundleError, OptionError
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.bundle import Frames, Manifest, Tensor, check_files
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import EngineOptions, compile_bundle, compiler
 from w2vc_runtime.engines.ep_context import write_ep_context
 from w2vc_runtime.features import LogMel
-from w2vc_runtime.manifest import Frames, Manifest, Tensor, check_files
 
 PLAN = "engines/tensorrt-rtx-sm89-fp16.plan"
 CONTEXT = "engines/tensorrt-rtx-sm89-fp16.onnx"

@@ -11,12 +11,11 @@ import soundfile
 from oracle import clips
 
 from w2vc_runtime import AudioError, InferenceError, Model
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.answers import ANSWERS
-from w2vc_runtime.ctc import GreedyDecoder
+from w2vc_runtime.bundle import Labels, Manifest, Tensor
+from w2vc_runtime.cli import main as run_cli
+from w2vc_runtime.decoding import GreedyDecoder
 from w2vc_runtime.features import LogMel, Waveform
-from w2vc_runtime.manifest import Labels, Manifest, Tensor
-from w2vc_runtime.results import MULTI_LABEL, REGRESSION, Embedding, Pretraining
+from w2vc_runtime.results import ANSWERS, MULTI_LABEL, REGRESSION, Embedding, Pretraining
 
 CLIP = (0.1 * np.sin(np.arange(1360) / 20)).astype(np.float32)  # four frames
 FRAMES = ("batch", "frames", 32)
@@ -68,10 +67,10 @@ def test_the_command_names_the_file(digits, tone, monkeypatch, capsys):
 def test_the_decoder_refuses_what_is_not_finite(value, digits):
     decoder = GreedyDecoder(Manifest.read(digits["fp32"]).ctc)
     logits = np.zeros((4, 32), np.float32)
-    decoder.characters(logits)
+    decoder.decode(logits)
     logits[2, 5] = value
     with pytest.raises(InferenceError, match="NaN or infinite values among the logits"):
-        decoder.characters(logits)
+        decoder.decode(logits)
 
 
 @pytest.mark.parametrize("problem_type", ["single_label_classification", MULTI_LABEL, REGRESSION])
@@ -82,7 +81,7 @@ def test_the_largest_numbers_there_are_give_no_warning(problem_type, digits):
     manifest = replace(Manifest.read(digits["fp32"]), labels=labels)
     answer = ANSWERS["sequence-classification"](manifest)({"logits": values[0]}, 1.0)
     assert max(answer.scores, key=lambda each: each.score).label == "5"
-    assert GreedyDecoder(manifest.ctc).characters(values)
+    assert GreedyDecoder(manifest.ctc).decode(values).tokens
 
 
 def test_vectors_without_a_direction_are_like_no_other():

@@ -13,15 +13,15 @@ from oracle import tiny
 
 import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
+from w2vc_exporter.gate.references import references
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.verify import references
+from w2vc_runtime.bundle import Frames, Manifest
 from w2vc_runtime.features import Waveform
-from w2vc_runtime.manifest import Frames, Manifest
-from w2vc_runtime.parity import verify
 from w2vc_runtime.sessions.base import Tensors
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.verdict import BUDGETS, Verdict
+from w2vc_runtime.verify.parity import verify
+from w2vc_runtime.verify.verdict import BUDGETS, Verdict
 
 
 @pytest.fixture(scope="module", params=["tiny", "digits"])

@@ -18,11 +18,11 @@ from oracle import Cell, clips, difference, tiny
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import W2vcError, load
+from w2vc_runtime.bundle import Manifest, find_graph
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
-from w2vc_runtime.gpu import find_gpu
-from w2vc_runtime.manifest import Manifest, find_graph
 from w2vc_runtime.sessions.base import Session
-from w2vc_runtime.verification import verify_bundle
+from w2vc_runtime.system.gpu import find_gpu
+from w2vc_runtime.verify.again import verify_bundle
 
 # Where a GPU is, packages are of versions that warn of other things.
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]

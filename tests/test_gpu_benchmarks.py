@@ -20,7 +20,7 @@ from oracle import ARCHITECTURES, BRIEF, TINY, Cell, build, fronts
 from published import BERT, LETTER_HEAD, PUBLISHED
 from torch.utils.flop_counter import FlopCounterMode
 
-from w2vc_runtime.command import own_version
+from w2vc_runtime.system.version import own_version
 
 SCRIPTS = ROOT / "benchmarks" / "gpu"
 CONFORMER = "wav2vec2-conformer-rel-pos-large"
@@ -213,5 +213,5 @@ def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     assert own_version() == importlib.metadata.version("w2vc")
-    monkeypatch.setattr("w2vc_runtime.command.version", absent)
+    monkeypatch.setattr("w2vc_runtime.cli.program.version", absent)
     assert own_version() == "0+unknown"

@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 from hostile.audio import cases, run
 
-from w2vc_runtime import audio, cli
+from w2vc_runtime.audio import reader as audio
+from w2vc_runtime.cli import main as cli
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 from oracle import tiny
 
 from w2vc_exporter import ExportError, ExportOptions
-from w2vc_exporter.hub import find_checkpoint
-from w2vc_exporter.recipes import read_features
+from w2vc_exporter.checkpoint.hub import find_checkpoint
+from w2vc_exporter.checkpoint.recipes import read_features
 
 
 def test_a_hub_id_becomes_the_folder_of_its_files(monkeypatch):
@@ -39,7 +39,7 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
 
 
 def test_without_the_hubs_package_the_message_names_it(monkeypatch):
-    monkeypatch.setattr("w2vc_exporter.hub.find_spec", lambda name: None)
+    monkeypatch.setattr("w2vc_exporter.checkpoint.hub.find_spec", lambda name: None)
     with pytest.raises(ExportError, match="to read it as a hub id, pip install huggingface_hub"):
         find_checkpoint(Path("nobody/nothing"))
 

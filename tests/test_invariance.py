@@ -13,22 +13,22 @@ from conftest import DEMO_AUDIO
 from oracle import clips, tiny
 
 from w2vc_exporter import ExportOptions, RejectedError, export
+from w2vc_exporter.graph.passes import quantize_matmul
+from w2vc_exporter.graph.passes.quantization import products
+from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
+from w2vc_exporter.graph.passes.weights import insert_after
 from w2vc_exporter.options import DIGITS
-from w2vc_exporter.passes import quantize_matmul
-from w2vc_exporter.passes.quantization import products
-from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
-from w2vc_exporter.passes.weights import insert_after
 from w2vc_runtime import Model, OptionError, load
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.audio import read_audio
-from w2vc_runtime.invariance import batch_problems
-from w2vc_runtime.manifest import Manifest
-from w2vc_runtime.parity import verify
+from w2vc_runtime.audio.reader import read_audio
+from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.base import GraphFile, Session, Tensors
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession, check_cpu
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.stored import read
-from w2vc_runtime.verdict import BUDGETS, Row, Verdict
+from w2vc_runtime.verify.expectations import read
+from w2vc_runtime.verify.invariance import batch_problems
+from w2vc_runtime.verify.parity import verify
+from w2vc_runtime.verify.verdict import BUDGETS, Row, Verdict
 
 CHECKPOINTS = {"random": lambda: tiny("conformer-relative", "group")[1], "digits": lambda: DIGITS}
 TEXTS = 160
@@ -182,7 +182,7 @@ def test_an_int8_that_mixes_clips_is_not_published(tmp_path, monkeypatch):
         return data, scale
 
     monkeypatch.setattr(quantize_matmul, "_rows", mixed)
-    monkeypatch.setattr("w2vc_exporter.precision.Fitting._by_layer", lambda self, kept, fitted: fitted)
+    monkeypatch.setattr("w2vc_exporter.precision.fitting.Fitting._by_layer", lambda self, kept, fitted: fitted)
     options = ExportOptions(tiny(brief=True)[1], precision="int8", output=tmp_path / "b")
     with pytest.raises(RejectedError, match="from itself alone"):
         export(options)

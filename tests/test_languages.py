@@ -16,10 +16,10 @@ from transformers import PreTrainedModel, Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC
 
 import w2vc_model
 from w2vc_exporter import ExportError, ExportOptions, RecipeError, export
-from w2vc_exporter.tokenizers import read_ctc
+from w2vc_exporter.checkpoint.tokenizers import read_ctc
 from w2vc_model import CheckpointError, ConfigError
 from w2vc_runtime import load
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
 
 LANGUAGES = {"eng": LETTERS, "fra": [*LETTERS, "é", "ç"], "ell": [*LETTERS[:5], *"αβγδε"]}
 

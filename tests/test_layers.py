@@ -13,11 +13,11 @@ from oracle import ARCHITECTURES, BRIEF, TINY, build, save, untrained
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_exporter.graph.layers import ends, inherit, parts, said
+from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
+from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
-from w2vc_exporter.passes.products import ConvolutionsToProducts
-from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
-from w2vc_exporter.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.passes.unpack import Unpack
 from w2vc_model import load as load_model
 from w2vc_runtime.sessions.select import open_session
 

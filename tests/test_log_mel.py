@@ -11,7 +11,7 @@ import pytest
 from conftest import DEMO_AUDIO
 from transformers import SeamlessM4TFeatureExtractor
 
-from w2vc_runtime.audio import read_audio
+from w2vc_runtime.audio.reader import read_audio
 from w2vc_runtime.features import LogMel
 
 # Far tighter than the 1e-4 that is promised; on one machine with one numpy the two are the same bits.

@@ -18,17 +18,18 @@ from onnx import TensorProto, helper
 from test_command_line import refused
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime import documents, load
-from w2vc_runtime.answers import ANSWERS
-from w2vc_runtime.documents import DocumentError, parse
+from w2vc_runtime import load
+from w2vc_runtime.bundle import HEADS, FileEntry, Manifest, check_files, digest, file_entry
+from w2vc_runtime.bundle.onnx_file import OnnxFileError, references
+from w2vc_runtime.cli import main as run_cli
+from w2vc_runtime.documents import reader as documents
+from w2vc_runtime.documents.reader import DocumentError, parse
+from w2vc_runtime.documents.typed import TypeMismatch, build, plain
 from w2vc_runtime.engines import compiler
 from w2vc_runtime.engines.ep_context import write_ep_context
 from w2vc_runtime.errors import BundleError
 from w2vc_runtime.features import RECIPES
-from w2vc_runtime.manifest import HEADS, FileEntry, Manifest, check_files, digest, file_entry
-from w2vc_runtime.manifest.onnx_file import OnnxFileError, references
-from w2vc_runtime.typed import TypeMismatch, build, plain
+from w2vc_runtime.results import ANSWERS
 
 sys.path.insert(0, str(ROOT / "tests" / "hostile"))
 import harness

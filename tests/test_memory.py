@@ -15,10 +15,11 @@ from conftest import DEMO_AUDIO
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_model.attention import POSITION_KINDS
-from w2vc_runtime import AudioError, InferenceError, load, memory
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.footprint import PAIRS, Footprint
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime import AudioError, InferenceError, load
+from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.cli import main as run_cli
+from w2vc_runtime.sessions.footprint import PAIRS, Footprint
+from w2vc_runtime.system import memory
 
 PROVIDERS = ("cpu", "openvino")
 SPEECH = DEMO_AUDIO / "seven-two-nine.flac"
@@ -113,7 +114,7 @@ def test_a_clip_that_does_not_fit_is_refused_before_it_runs_and_alone(digits, mo
     long, bundle = tmp_path / "long.wav", str(digits["fp32"])
     soundfile.write(long, np.zeros(16000 * 40), 16000)
     monkeypatch.setattr(memory, "available_bytes", lambda: 300_000_000)
-    monkeypatch.setattr("w2vc_runtime.footprint.available_bytes", lambda: 300_000_000)
+    monkeypatch.setattr("w2vc_runtime.sessions.footprint.available_bytes", lambda: 300_000_000)
     assert run_cli.main(["run", bundle, str(long), str(SPEECH), "--provider", "cpu", "--batch-size", "2"]) == 2
     shown = capsys.readouterr()
     assert shown.out == f"{SPEECH}: seven two nine\n"

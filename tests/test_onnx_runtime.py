@@ -12,9 +12,10 @@ import onnxruntime
 import pytest
 from gpu_providers import StandIn, stand_in
 
-from w2vc_runtime import MissingExtraError, OptionError, gpu, load
+from w2vc_runtime import MissingExtraError, OptionError, load
 from w2vc_runtime.engines.cache import cache_folder
 from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.system import gpu
 
 CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",

@@ -18,9 +18,9 @@ from parity import expect_alone, expect_together, exported, long_enough
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import BundleError, InferenceError, MissingExtraError, OptionError, load
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.verdict import BUDGETS
+from w2vc_runtime.verify.verdict import BUDGETS
 
 # Every architecture and position kind, every head.
 CELLS = [

@@ -14,9 +14,10 @@ import pytest
 from commands import content, refused
 from oracle import ARCHITECTURES, CLASSES, model_class, tiny
 
-from w2vc_exporter import ExportOptions, bundle, cli
+from w2vc_exporter import ExportOptions, cli
+from w2vc_exporter import staging as bundle
 from w2vc_exporter.errors import ExportError
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
 
 FAMILIES = {configuration: name for name, (configuration, _) in ARCHITECTURES.items()}.values()
 NAMED = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from w2vc_runtime import InferenceError
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.model import Model
 from w2vc_runtime.sessions.checked import CheckedSession
 

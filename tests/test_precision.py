@@ -15,17 +15,17 @@ from conftest import DEMO_AUDIO
 from oracle import TINY, build, clips, difference, save, tiny
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
+from w2vc_exporter.gate.references import read_budget
+from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
+from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
-from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
-from w2vc_exporter.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.passes.unpack import Unpack
-from w2vc_exporter.precision import Fitting
-from w2vc_exporter.ranges import cpu_session
-from w2vc_exporter.verify import read_budget
+from w2vc_exporter.precision.fitting import Fitting
+from w2vc_exporter.precision.ranges import cpu_session
 from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.select import open_session
 
 ALL = "fp32,fp16,bf16,int8"
@@ -144,7 +144,7 @@ def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
         return session(*arguments)
 
     monkeypatch.setattr(Fitting, "_build", remembered)
-    monkeypatch.setattr("w2vc_exporter.precision.cpu_session", judged)
+    monkeypatch.setattr("w2vc_exporter.precision.fitting.cpu_session", judged)
     checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
     export(ExportOptions(checkpoint, precision=ALL, output=tmp_path / "b"))
     assert len(built) == 9  # one each, one more of each half to judge, and three whose drift is measured

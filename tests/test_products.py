@@ -12,10 +12,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from test_reduce_precision import model, run
 
-from w2vc_exporter.passes.products import ConvolutionsToProducts
-from w2vc_exporter.passes.quantization import products
-from w2vc_exporter.passes.quantize_matmul import QuantizeMatMul
-from w2vc_exporter.passes.quantize_static import QuantizeStatic
+from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.quantization import products
+from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
+from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
 
 LENGTHS = (60, 61, 62, 63, 64, 65)
 

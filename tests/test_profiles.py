@@ -16,8 +16,8 @@ from parity import expect_alone, long_enough
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, cli, export
 from w2vc_runtime import OptionError, load
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.manifest import Manifest
+from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.openvino import OpenVinoSession
 
 pytest.importorskip("openvino", reason="openvino has no wheels for this platform")

@@ -14,9 +14,9 @@ import pytest
 from gpu_providers import StandIn, parts, stand_in
 
 from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.bundle import Engine, EngineProfile, Manifest
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import BACKENDS, identity, session
-from w2vc_runtime.manifest import Engine, EngineProfile, Manifest
 from w2vc_runtime.sessions import onnx_runtime
 from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, open_session, survey
 

@@ -10,8 +10,8 @@ import pytest
 from oracle import LETTERS, tiny
 
 from w2vc_exporter import RecipeError, cli
-from w2vc_exporter.recipes import read_features
-from w2vc_exporter.tokenizers import SPARE_AT_MOST, notes, read_ctc
+from w2vc_exporter.checkpoint.recipes import read_features
+from w2vc_exporter.checkpoint.tokenizers import SPARE_AT_MOST, notes, read_ctc
 
 SIZE = len(LETTERS)
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from oracle import clips, padded
 
-from w2vc_exporter.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 
 
 def model(nodes, inputs, outputs, constants=None) -> ir.Model:
@@ -157,7 +157,7 @@ def test_integers_are_left_alone():
 
 @pytest.mark.parametrize("gain", [0.0, 1e-4, 1.0, 30.0])
 def test_digits_in_half_precision_have_no_nan_at_any_level(digits, gain):
-    from w2vc_runtime.manifest import Manifest
+    from w2vc_runtime.bundle import Manifest
     from w2vc_runtime.sessions.select import open_session
 
     bundle = digits["fp16"]

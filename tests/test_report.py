@@ -14,22 +14,23 @@ import onnx_ir as ir
 import pytest
 from oracle import tiny
 
-import w2vc_exporter.measure
-from w2vc_exporter import ExportOptions, RejectedError, export, plots
+import w2vc_runtime.bench.measure
+from w2vc_exporter import ExportOptions, RejectedError, export
+from w2vc_exporter.certificate.html import render
 from w2vc_exporter.cli import summary
-from w2vc_exporter.drift import Layers
+from w2vc_exporter.gate.references import references
+from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
-from w2vc_exporter.html import render
-from w2vc_exporter.measure import measure
-from w2vc_exporter.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.passes.unpack import Unpack
 from w2vc_exporter.pipeline import ExportResult
-from w2vc_exporter.verify import references
+from w2vc_exporter.precision.drift import Layers
 from w2vc_model import load as load_model
-from w2vc_runtime.cases import GAINS
+from w2vc_runtime.bench import plots
+from w2vc_runtime.bench.measure import measure
+from w2vc_runtime.bundle import Kept, Manifest, digest
 from w2vc_runtime.errors import BundleError, InferenceError
-from w2vc_runtime.manifest import Kept, Manifest, digest
-from w2vc_runtime.verdict import BUDGETS, Row, Verdict, percent
+from w2vc_runtime.verify.cases import GAINS
+from w2vc_runtime.verify.verdict import BUDGETS, Row, Verdict, percent
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 SECONDS = (0.5, 1.0)
@@ -40,7 +41,7 @@ def result(tmp_path_factory) -> ExportResult:
     """One bundle of every precision, timed at two lengths."""
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(w2vc_exporter.measure, "SECONDS", SECONDS)
+        patch.setattr(w2vc_runtime.bench.measure, "SECONDS", SECONDS)
         return export(ExportOptions(tiny()[1], precision=",".join(PRECISIONS), output=folder / "b"))
 
 
@@ -253,11 +254,11 @@ def test_what_is_measured(result, report, monkeypatch):
         full = measured["precisions"]["fp32"]["lengths"]
         assert all(row["ratio"] == round(row["milliseconds"] / of["milliseconds"], 2) for row, of in zip(rows, full))
 
-    monkeypatch.setattr(w2vc_exporter.measure, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "LONGEST_SECONDS", 0.0)
     monkeypatch.setitem(sys.modules, "openvino", None)
     short = measure(result.bundle, result.manifest)["precisions"]
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [1.0]
-    monkeypatch.setattr(w2vc_exporter.measure, "SECONDS", SECONDS)
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "SECONDS", SECONDS)
     short = measure(result.bundle, result.manifest)["precisions"]
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [0.5]
     assert short["fp32"]["note"] == "not measured from 1 s on: a run would take over 0 s"
@@ -276,7 +277,7 @@ def test_a_provider_that_fails_is_noted_and_no_more(result, monkeypatch):
             raise BundleError("cannot load")
         return Failing()
 
-    monkeypatch.setattr(w2vc_exporter.measure, "open_session", refuse)
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "open_session", refuse)
     measured = measure(result.bundle, result.manifest)
     notes = {precision: each["note"] for precision, each in measured["precisions"].items()}
     assert notes["fp32"] == "not measured from 1 s on: provider cpu failed"
@@ -286,8 +287,8 @@ def test_a_provider_that_fails_is_noted_and_no_more(result, monkeypatch):
 
 def test_what_is_slower_is_said(result, monkeypatch):
     seconds = iter([0.010, 0.020, 0.010, 0.010, 0.028, 0.0205])
-    monkeypatch.setattr(w2vc_exporter.measure, "_time", lambda session, inputs: next(seconds))
-    monkeypatch.setattr(w2vc_exporter.measure, "SECONDS", SECONDS)
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "_time", lambda session, inputs: next(seconds))
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "SECONDS", SECONDS)
     graphs = tuple(graph for graph in result.manifest.graphs if graph.precision in ("fp32", "int8", "fp16"))
     measured = measure(result.bundle, type(result.manifest)(**{**vars(result.manifest), "graphs": graphs}))
     assert measured["slower"] == [

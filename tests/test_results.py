@@ -18,7 +18,7 @@ from transformers import Wav2Vec2PhonemeCTCTokenizer
 
 import w2vc_runtime
 from w2vc_runtime import Classification, Embedding, FrameLabels, HiddenStates, Model, OptionError, Pretraining, load
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.cli import main as run_cli
 
 NAMES = ("yes", "no", "perhaps")
 

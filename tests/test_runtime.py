@@ -12,7 +12,7 @@ from oracle import clips
 from transformers import Wav2Vec2FeatureExtractor
 
 from w2vc_runtime import AudioError, OptionError, load
-from w2vc_runtime.audio import read_audio
+from w2vc_runtime.audio.reader import read_audio
 from w2vc_runtime.features import Waveform
 
 

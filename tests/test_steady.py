@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 from test_reduce_precision import model, run
 
-from w2vc_exporter.passes.steady import SteadySums
+from w2vc_exporter.graph.passes.steady import SteadySums
 
 
 def random(*shape: int) -> np.ndarray:

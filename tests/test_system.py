@@ -18,11 +18,13 @@ from commands import complaints, content
 from conftest import DEMO_AUDIO, TRANSCRIPTS
 from oracle import tiny
 
-from w2vc_runtime import MissingExtraError, Transcript, cli, command
-from w2vc_runtime import progress as progress_module
-from w2vc_runtime.progress import CLEAR, Progress
+from w2vc_runtime import MissingExtraError, Transcript
+from w2vc_runtime.cli import main as cli
+from w2vc_runtime.cli import program as command
+from w2vc_runtime.cli import progress as progress_module
+from w2vc_runtime.cli.progress import CLEAR, Progress
 
-RUN = [sys.executable, "-m", "w2vc_runtime.cli"]
+RUN = [sys.executable, "-m", "w2vc_runtime.cli.main"]
 EXPORT = [sys.executable, "-m", "w2vc_exporter.cli"]
 RECORDING, SPOKEN = next(iter(TRANSCRIPTS.items()))
 RECORDING = str(DEMO_AUDIO / RECORDING)
@@ -62,7 +64,7 @@ def test_a_full_disk_behind_standard_output(arguments, digits):
 
 
 def test_standard_output_that_is_closed(digits):
-    script = f'exec {sys.executable} -m w2vc_runtime.cli info "{digits["fp16"]}" >&-'
+    script = f'exec {sys.executable} -m w2vc_runtime.cli.main info "{digits["fp16"]}" >&-'
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == "w2vc: standard output is closed; expected a terminal, a pipe or a file\n"

@@ -15,8 +15,8 @@ from plans import PROFILE, TYPES, expect_interface, expect_plan, expect_types, r
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import EngineError
+from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.engines import EngineOptions, compile_bundle, worker
-from w2vc_runtime.manifest import Manifest
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
 

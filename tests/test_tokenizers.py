@@ -15,10 +15,10 @@ from oracle import LETTERS
 from transformers import PreTrainedTokenizer, Wav2Vec2CTCTokenizer, Wav2Vec2PhonemeCTCTokenizer
 
 from w2vc_exporter import RecipeError
-from w2vc_exporter.tokenizers import read_ctc
+from w2vc_exporter.checkpoint.tokenizers import read_ctc
 from w2vc_runtime import BundleError, load
-from w2vc_runtime.ctc import GreedyDecoder
-from w2vc_runtime.manifest import FILE_NAME, Ctc, Manifest
+from w2vc_runtime.bundle import FILE_NAME, Ctc, Manifest
+from w2vc_runtime.decoding import GreedyDecoder, Hypothesis
 
 PHONEMES = [
     "<s>",
@@ -67,10 +67,9 @@ def speech_like(generator: np.random.Generator, size: int, often: list[int], cou
 def check(rules: Ctc, theirs: PreTrainedTokenizer, ids: list[int]) -> None:
     """Text, offsets and words of ``rules`` equal those of ``theirs``."""
     logits = scores(ids, len(rules.vocabulary))
-    decoder = GreedyDecoder(rules, skip_special_tokens=False)
-    characters = decoder.characters(logits)
-    offsets = [{"char": c.text, "start_offset": c.start, "end_offset": c.end} for c in characters]
-    words = [(word.text, word.start, word.end) for word in decoder.words(characters, 1.0)]
+    read = GreedyDecoder(rules, skip_special_tokens=False).decode(logits)
+    offsets = [{"char": c.text, "start_offset": c.start, "end_offset": c.end} for c in read.tokens]
+    words = [(word.text, word.start, word.end) for word in read.words]
     if rules.kind == "characters":
         expected = theirs.decode(ids, output_char_offsets=True, output_word_offsets=True)
         assert offsets == expected.char_offsets
@@ -82,11 +81,12 @@ def check(rules: Ctc, theirs: PreTrainedTokenizer, ids: list[int]) -> None:
         assert offsets == whole.char_offsets
         assert [o for o in offsets if o["char"] != theirs.word_delimiter_token] == expected.char_offsets
         assert " ".join(text for text, *_ in words) == " ".join(o["char"] for o in expected.char_offsets)
-    assert decoder.text(characters) == expected.text
+    assert read.text == expected.text
     # Hugging Face drops special tokens before it merges repeats; told of merged ids, it does as we do.
     merged = [rules.vocabulary.index(token) for token, _ in groupby(rules.vocabulary[index] for index in ids)]
-    ours = GreedyDecoder(rules)
-    assert ours.text(ours.characters(logits)) == theirs.decode(merged, skip_special_tokens=True, group_tokens=False)
+    assert GreedyDecoder(rules).decode(logits).text == theirs.decode(
+        merged, skip_special_tokens=True, group_tokens=False
+    )
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -353,9 +353,9 @@ def frames(text: str, vocabulary: tuple[str, ...]) -> np.ndarray:
 
 def test_special_tokens_are_dropped_and_double_letters_are_kept():
     decoder = GreedyDecoder(RULES)
-    assert decoder.text(decoder.characters(frames("*hheel-l*oo|", RULES.vocabulary))) == "hello"
-    assert decoder.text(decoder.characters(frames("-----", RULES.vocabulary))) == ""
-    assert decoder.characters(np.zeros((0, 7), np.float32)) == []
+    assert decoder.decode(frames("*hheel-l*oo|", RULES.vocabulary)).text == "hello"
+    assert decoder.decode(frames("-----", RULES.vocabulary)).text == ""
+    assert decoder.decode(np.zeros((0, 7), np.float32)) == Hypothesis("", (), ())
 
 
 def test_words_have_times_and_confidence():
@@ -363,9 +363,9 @@ def test_words_have_times_and_confidence():
     logits = frames("-he-||lo-", RULES.vocabulary)
     logits[7] = 0  # the o of "lo": uniform, so that its probability is 1 / 7
     logits[7, 6] = 1e-3
-    first, second = decoder.words(decoder.characters(logits), 0.02)
-    assert (first.text, first.start, first.end) == ("he", 0.02, 0.06)
-    assert (second.text, second.start, second.end) == ("lo", 0.12, 0.16)
+    first, second = decoder.decode(logits).words
+    assert (first.text, first.start, first.end) == ("he", 1, 3)
+    assert (second.text, second.start, second.end) == ("lo", 6, 8)
     sure = np.exp(8) / (np.exp(8) + 6)
     assert first.confidence == pytest.approx(sure, rel=1e-5)
     assert second.confidence == pytest.approx(np.sqrt(sure / 7), rel=1e-3)
@@ -374,16 +374,16 @@ def test_words_have_times_and_confidence():
 @pytest.mark.parametrize(
     ("delimiter", "expected"),
     [
-        ("|", [("h ə l", 0.0, 0.1), ("l oʊ", 0.12, 0.2)]),
+        ("|", [("h ə l", 0, 5), ("l oʊ", 6, 10)]),
         (
             "",
             [
-                ("h", 0.0, 0.02),
-                ("ə", 0.02, 0.06),
-                ("l", 0.06, 0.1),
-                ("|", 0.1, 0.12),
-                ("l", 0.12, 0.14),
-                ("oʊ", 0.16, 0.2),
+                ("h", 0, 1),
+                ("ə", 1, 3),
+                ("l", 3, 5),
+                ("|", 5, 6),
+                ("l", 6, 7),
+                ("oʊ", 8, 10),
             ],
         ),
     ],
@@ -391,10 +391,9 @@ def test_words_have_times_and_confidence():
 def test_phonemes_have_words_where_there_is_a_delimiter(delimiter, expected):
     rules = Ctc(PHONE_RULES.vocabulary, 0, delimiter, special_tokens=("-",), kind="phonemes")
     decoder = GreedyDecoder(rules)
-    characters = decoder.characters(scores([2, 3, 3, 4, 4, 1, 4, 0, 5, 5, 0], 6))
-    words = decoder.words(characters, 0.02)
-    assert [(w.text, round(w.start, 6), round(w.end, 6)) for w in words] == expected
-    assert decoder.text(characters) == " ".join(word.text for word in words)
+    read = decoder.decode(scores([2, 3, 3, 4, 4, 1, 4, 0, 5, 5, 0], 6))
+    assert [(w.text, w.start, w.end) for w in read.words] == expected
+    assert read.text == " ".join(word.text for word in read.words)
 
 
 def test_a_kind_from_the_future_is_refused(digits, tmp_path):

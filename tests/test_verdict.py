@@ -14,13 +14,13 @@ from oracle import BRIEF, TINY, build, save
 from test_verification import sign
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
-from w2vc_exporter.precision import Fitting
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.error_rate import ErrorRates
-from w2vc_runtime.parity import verify
-from w2vc_runtime.reference import Expected, Reference
-from w2vc_runtime.typed import plain
-from w2vc_runtime.verdict import BUDGETS, Audio, Budget, Heard, Row, Verdict, error_percent, percent, worst
+from w2vc_exporter.precision.fitting import Fitting
+from w2vc_runtime.cli import main as run_cli
+from w2vc_runtime.documents.typed import plain
+from w2vc_runtime.verify.error_rate import ErrorRates
+from w2vc_runtime.verify.parity import verify
+from w2vc_runtime.verify.reference import Expected, Reference
+from w2vc_runtime.verify.verdict import BUDGETS, Audio, Budget, Heard, Row, Verdict, error_percent, percent, worst
 
 ROUNDED = "ONNX Runtime with every rounding computed"
 

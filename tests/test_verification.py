@@ -17,12 +17,13 @@ from test_architecture import FORBID, python
 from test_command_line import refused
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime import cases, stored
-from w2vc_runtime import cli as run_cli
-from w2vc_runtime.manifest import Manifest, digest, file_entry
-from w2vc_runtime.parity import verify
-from w2vc_runtime.reference import Expected, Reference
-from w2vc_runtime.verdict import BUDGETS
+from w2vc_runtime.bundle import Manifest, digest, file_entry
+from w2vc_runtime.cli import main as run_cli
+from w2vc_runtime.verify import cases
+from w2vc_runtime.verify import expectations as stored
+from w2vc_runtime.verify.parity import verify
+from w2vc_runtime.verify.reference import Expected, Reference
+from w2vc_runtime.verify.verdict import BUDGETS
 
 
 @pytest.fixture
@@ -61,9 +62,7 @@ def rename(graph: onnx.ModelProto) -> None:
 
 
 def test_a_bundle_proves_itself_without_pytorch(digits):
-    code = (
-        f"from w2vc_runtime.cli import main; sys.exit(main(['verify', {str(digits['fp16'])!r}, '--provider', 'cpu']))"
-    )
+    code = f"from w2vc_runtime.cli.main import main; sys.exit(main(['verify', {str(digits['fp16'])!r}, '--provider', 'cpu']))"
     result = python(FORBID.format(names=["torch", "onnx", "transformers", "w2vc_exporter", "w2vc_model"]) + code)
     assert result.returncode == 0, result.stderr
     header, row = result.stdout.splitlines()

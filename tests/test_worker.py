@@ -12,7 +12,7 @@ from oracle import tiny
 
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import EngineError
-from w2vc_runtime import cli as run_cli
+from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, worker
 from w2vc_runtime.engines.backends import Backend
 

@@ -21,9 +21,9 @@ from unittest.mock import patch
 
 from harness import Cell, Measure, Report, one_line, run
 
+from w2vc_runtime.bundle import FILE_NAME, Manifest
 from w2vc_runtime.engines import EngineOptions, compile_bundle
 from w2vc_runtime.errors import W2vcError
-from w2vc_runtime.manifest import FILE_NAME, Manifest
 
 # Longest of the cases that a bundle is verified on, and a little more; most clips of one of them.
 VERIFIED_SECONDS, VERIFIED_CLIPS = 13, 4
@@ -120,16 +120,16 @@ def _profile(manifest: Manifest) -> str:
 
 
 def _export(path: Path, bundle: Cell) -> None:
-    import w2vc_exporter.measure
+    import w2vc_runtime.bench.measure
     from w2vc_exporter import ExportOptions, export
-    from w2vc_exporter.drift import CASE
-    from w2vc_runtime import cases
+    from w2vc_exporter.precision.drift import CASE
+    from w2vc_runtime.verify import cases
 
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint, arguments = bundle["checkpoint"], {}
     with ExitStack() as stack:
         # The times of this machine's CPU are of no interest.
-        stack.enter_context(patch.object(w2vc_exporter.measure, "SECONDS", (1.0,)))
+        stack.enter_context(patch.object(w2vc_runtime.bench.measure, "SECONDS", (1.0,)))
         if not bundle["verified"]:  # the gate on a large model would take most of the time
             stack.enter_context(patch.dict(cases.CASES, {CASE: cases.CASES[CASE]}, clear=True))
             stack.enter_context(patch.dict(cases.GAINS, clear=True))

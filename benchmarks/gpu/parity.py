@@ -20,7 +20,7 @@ import bundles
 from harness import Cell, Measure, Report, chosen, parser, run, serve, table
 from plans import TINY as ARCHITECTURES
 
-from w2vc_runtime.verification import verify_bundle
+from w2vc_runtime.verify.again import verify_bundle
 
 PROVIDERS = ("cuda", "tensorrt-rtx", "tensorrt")
 # What compiles engines for a provider: the module without which there are none, and cells say so.

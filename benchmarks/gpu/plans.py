@@ -22,11 +22,11 @@ from typing import Any
 import bundles
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 
-from w2vc_runtime import stored
+from w2vc_runtime.bundle import Engine, Manifest, find_graph
 from w2vc_runtime.errors import W2vcError
-from w2vc_runtime.manifest import Engine, Manifest, find_graph
-from w2vc_runtime.parity import verify
 from w2vc_runtime.sessions.select import open_session
+from w2vc_runtime.verify import expectations as stored
+from w2vc_runtime.verify.parity import verify
 
 BACKEND = "tensorrt-rtx"
 CARRIED = ("digits", "digits-bert")

@@ -33,7 +33,7 @@ import numpy as np
 from flops import flops
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 
-from w2vc_runtime.manifest import Manifest, find_graph
+from w2vc_runtime.bundle import Manifest, find_graph
 from w2vc_runtime.sessions.select import open_session
 
 Arrays = dict[str, np.ndarray]

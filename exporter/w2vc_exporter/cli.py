@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from w2vc_runtime.command import DONE, REJECTED, Parser, complain, guarded, say
+from w2vc_runtime.cli.program import DONE, REJECTED, Parser, complain, guarded, say
 from w2vc_runtime.engines import add_engine_arguments
 
 from .api import export
+from .certificate.report import PAGE
 from .errors import RejectedError
 from .options import ALL, HEADS, PADDINGS, PRECISIONS, ExportOptions
-from .profiles import PROFILES
-from .report import PAGE
+from .precision.forms import PROFILES
 
 if TYPE_CHECKING:
     from .pipeline import ExportResult

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from w2vc_runtime.engines import EngineOptions, check_graph
 
 from .errors import ExportError
-from .profiles import PROFILES
+from .precision.forms import PROFILES
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 Padding = Literal["padding-invariant", "hf-exact"]

@@ -20,13 +20,7 @@ from w2vc_model import SpeechModel
 from w2vc_model.checkpoint import adapter_file
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_model.weights import weight_files
-from w2vc_runtime import stored
-from w2vc_runtime.cases import make
-from w2vc_runtime.command import own_version
-from w2vc_runtime.ctc import GreedyDecoder
-from w2vc_runtime.engines import EngineOptions, compile_graph
-from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import (
+from w2vc_runtime.bundle import (
     FILE_NAME,
     Budget,
     Certified,
@@ -40,27 +34,34 @@ from w2vc_runtime.manifest import (
     Tensor,
     file_entry,
 )
-from w2vc_runtime.parity import Decode, verify
-from w2vc_runtime.progress import Progress, Report
-from w2vc_runtime.reference import Reference
+from w2vc_runtime.cli.progress import Notify, Progress
+from w2vc_runtime.decoding.greedy import GreedyDecoder
+from w2vc_runtime.documents.typed import build
+from w2vc_runtime.engines import EngineOptions, compile_graph
+from w2vc_runtime.features import Recipe
 from w2vc_runtime.sessions.base import Session, Tensors
 from w2vc_runtime.sessions.onnx_runtime import check_int8, import_onnxruntime
-from w2vc_runtime.typed import build
-from w2vc_runtime.verdict import Verdict
+from w2vc_runtime.system.version import own_version
+from w2vc_runtime.verify import expectations as stored
+from w2vc_runtime.verify.cases import make
+from w2vc_runtime.verify.parity import Decode, verify
+from w2vc_runtime.verify.reference import Reference
+from w2vc_runtime.verify.verdict import Verdict
 
-from . import bundle, report
-from .corpus import Corpus, read_corpus
-from .drift import Layers
+from . import staging as bundle
+from .certificate import report
+from .checkpoint.hub import find_checkpoint
+from .checkpoint.recipes import COPIED, read_features
+from .checkpoint.tokenizers import notes, read_ctc
 from .errors import ExportError, RejectedError
+from .gate.corpus import Corpus, read_corpus
+from .gate.references import REFERENCE, read_budget, references
 from .graph.save import drop_weights, write
 from .graph.trace import OPSET, trace
-from .hub import find_checkpoint
 from .options import ExportOptions
-from .precision import Fitting, Judge
-from .profiles import PROFILES
-from .recipes import COPIED, read_features
-from .tokenizers import notes, read_ctc
-from .verify import REFERENCE, read_budget, references
+from .precision.drift import Layers
+from .precision.fitting import Fitting, Judge
+from .precision.forms import PROFILES
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -245,10 +246,10 @@ def _decode(rules: Ctc | None) -> Decode | None:
     if rules is None:
         return None
     decoder = GreedyDecoder(rules)
-    return lambda logits: decoder.text(decoder.characters(logits))
+    return lambda logits: decoder.decode(logits).text
 
 
-def _told(judge: Judge, report: Report) -> Judge:
+def _told(judge: Judge, notify: Notify) -> Judge:
     """The judge, who reports how far it is."""
     graphs = itertools.count(1)
 
@@ -259,7 +260,7 @@ def _told(judge: Judge, report: Report) -> Judge:
             provider = session.provider
 
             def run(self, inputs: Tensors) -> Tensors:
-                report(f"graph {graph}, case {next(case)} of {len(cases)}")
+                notify(f"graph {graph}, case {next(case)} of {len(cases)}")
                 return session.run(inputs)
 
             def close(self) -> None:

@@ -7,7 +7,7 @@ print(model("call.flac").text)
 
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
-from .results import (
+from .results import (  # fmt: skip
     Classification,
     Embedding,
     FrameLabels,
@@ -17,7 +17,7 @@ from .results import (
     Segment,
     Transcript,
     Word,
-)  # fmt: skip
+)
 
 __all__ = [
     "AudioError",

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import ANSWERS, Outputs
-from .audio import AudioSource, Samples, name_of, read_audio
+from .audio.reader import AudioSource, Samples, name_of, read_audio
+from .bundle import Manifest, check_files, find_graph
 from .errors import AudioError, InferenceError, OptionError, W2vcError
-from .footprint import Footprint
-from .manifest import Manifest, check_files, find_graph
-from .results import Result
+from .results import ANSWERS, Outputs, Result
 from .sessions.base import Session
 from .sessions.checked import CheckedSession
+from .sessions.footprint import Footprint
 from .sessions.select import open_bundle
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from w2vc_runtime import cli
+from w2vc_runtime.cli import main as cli
 
 SPEECH = Path(__file__).parents[2] / "examples" / "digits" / "audio" / "seven-two-nine.flac"
 TEXT = "seven two nine"

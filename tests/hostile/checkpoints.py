@@ -32,10 +32,10 @@ from weights import DEEP, DIGITS, Case, Runs, pickles, weights
 
 import w2vc_model
 from w2vc_exporter import ExportError
-from w2vc_exporter.hub import find_checkpoint
-from w2vc_exporter.recipes import read_features
-from w2vc_exporter.tokenizers import notes, read_ctc
-from w2vc_runtime.command import DONE, guarded
+from w2vc_exporter.checkpoint.hub import find_checkpoint
+from w2vc_exporter.checkpoint.recipes import read_features
+from w2vc_exporter.checkpoint.tokenizers import notes, read_ctc
+from w2vc_runtime.cli.program import DONE, guarded
 
 SECONDS = 20
 MEGABYTES = 1000

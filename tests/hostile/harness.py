@@ -305,5 +305,5 @@ def tally(kind: str, results: Iterable[tuple[str, Sequence[Attempt], str | None]
 
 def command(name: str) -> Callable[[list[str]], int]:
     """The entry point of ``w2vc`` or ``w2vc-export``."""
-    modules = {"w2vc": "w2vc_runtime.cli", "w2vc-export": "w2vc_exporter.cli"}
+    modules = {"w2vc": "w2vc_runtime.cli.main", "w2vc-export": "w2vc_exporter.cli"}
     return importlib.import_module(modules[name]).main

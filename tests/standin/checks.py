@@ -19,14 +19,15 @@ import pytest
 import standin_tensorrt
 import standin_tensorrt_rtx
 
-from w2vc_runtime import BundleError, InferenceError, Model, OptionError, cli, load
+from w2vc_runtime import BundleError, InferenceError, Model, OptionError, load
+from w2vc_runtime.bundle import FILE_NAME, Engine, Manifest, file_entry, find_graph
+from w2vc_runtime.cli import main as cli
 from w2vc_runtime.engines import BACKENDS
 from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.cuda import Device
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
 from w2vc_runtime.engines.session import CONTEXTS, GRAPHS, Context, EngineSession, open_engine
-from w2vc_runtime.manifest import FILE_NAME, Engine, Manifest, file_entry, find_graph
 from w2vc_runtime.sessions.select import open_session
 
 driver = ctypes.CDLL("libcuda.so.1")

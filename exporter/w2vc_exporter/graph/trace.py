@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from w2vc_model import SpeechModel
-from w2vc_runtime.command import own_version
+from w2vc_runtime.system.version import own_version
 
 from .builder import Graph, Length, Traced
 from .layers import label

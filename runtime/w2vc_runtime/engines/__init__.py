@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .arguments import add_engine_arguments
+from w2vc_runtime.cli.engine_arguments import add_engine_arguments
+
 from .backends import BACKENDS
 from .compiler import Compiled, EngineOptions, check_graph, compile_bundle, compile_graph
 

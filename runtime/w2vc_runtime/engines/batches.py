@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from w2vc_runtime.bundle import Engine, Manifest
 from w2vc_runtime.errors import InferenceError
-from w2vc_runtime.manifest import Engine, Manifest
 from w2vc_runtime.sessions.base import Tensors
 
 

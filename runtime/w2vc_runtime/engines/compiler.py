@@ -11,17 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from w2vc_runtime.bundle import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.gpu import find_gpu
-from w2vc_runtime.manifest import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
-from w2vc_runtime.progress import Report
+from w2vc_runtime.system.gpu import find_gpu
 
 from .backends import BACKENDS, Backend
 from .ep_context import write_ep_context
@@ -122,16 +121,20 @@ def check_graph(precision: str, provider: str | None) -> None:
         )
 
 
+Notify = Callable[[str], None]
+"""Is told, in a few words, what long work is at."""
+
+
 def quiet(_: str) -> None:
-    """Report nothing."""
+    """Tell nobody."""
 
 
 def compile_graph(
-    bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path, report: Report = quiet
+    bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path, notify: Notify = quiet
 ) -> Compiled:
     """Compile one graph of a bundle that is being written; ``plan`` is where to, and what wraps it goes beside that.
 
-    report: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and
+    notify: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and
     `EngineError`.
     """
     check_graph(graph.precision, graph.provider)
@@ -144,7 +147,7 @@ def compile_graph(
         "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
-    answer = _work(options.compiler, job, report)
+    answer = _work(options.compiler, job, notify)
     if "problem" in answer:
         raise EngineError(
             f"{options.backend} {answer['version']} does not compile {bundle / graph.files[0]}: {answer['problem']}"
@@ -172,11 +175,11 @@ def compile_graph(
 
 
 def compile_bundle(
-    bundle: Path, options: EngineOptions, precision: str | None = None, report: Report = quiet
+    bundle: Path, options: EngineOptions, precision: str | None = None, notify: Notify = quiet
 ) -> Compiled:
     """Compile a graph of a bundle and put the engine into it, in place of one of the same name.
 
-    precision: which graph; by default the first. report: is told what TensorRT is at. The manifest that names the
+    precision: which graph; by default the first. notify: is told what TensorRT is at. The manifest that names the
     engine is replaced last, so that the bundle is as it was if anything fails. Raises what `compile_graph` does,
     `MissingExtraError`, and `BundleError`.
     """
@@ -188,7 +191,7 @@ def compile_bundle(
             check_files(bundle, manifest)
             graph = find_graph(bundle, manifest, precision)
             partial = folder / f".{os.getpid()}.plan"
-            compiled = compile_graph(bundle, manifest, graph, options, partial, report)
+            compiled = compile_graph(bundle, manifest, graph, options, partial, notify)
             kept = tuple(each for each in manifest.engines if each.file != compiled.engine.file)
             if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
                 _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
@@ -241,7 +244,7 @@ def _replace_manifest(bundle: Path, manifest: Manifest) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _work(backend: Backend, job: dict[str, Any], report: Report = quiet) -> dict[str, Any]:
+def _work(backend: Backend, job: dict[str, Any], notify: Notify = quiet) -> dict[str, Any]:
     """Have the worker do a job; raise `EngineError` where it does not live to tell."""
     text = json.dumps({**job, "module": backend.module, "path": sys.path})
     answer: dict[str, Any] = {}
@@ -256,7 +259,7 @@ def _work(backend: Backend, job: dict[str, Any], report: Report = quiet) -> dict
                     if line.endswith("\n"):  # otherwise it was killed while it wrote
                         answer = json.loads(line)
                     if "doing" in answer:
-                        report(answer["doing"])
+                        notify(answer["doing"])
             except BaseException:  # such as Ctrl-C
                 worker.kill()
                 raise

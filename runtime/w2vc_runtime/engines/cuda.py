@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from w2vc_runtime.errors import InferenceError, MissingExtraError
-from w2vc_runtime.gpu import Gpu, find_gpu
+from w2vc_runtime.system.gpu import Gpu, find_gpu
 
 EXTRA = "trt-rtx"
 

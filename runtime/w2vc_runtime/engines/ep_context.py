@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Manifest, Tensor
+from w2vc_runtime.bundle import LEAST_CAPABILITY, Engine, Manifest, Tensor
 
 # The execution provider of ONNX Runtime that runs the engines of each backend.
 SOURCES = {"tensorrt-rtx": "NvTensorRTRTXExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}

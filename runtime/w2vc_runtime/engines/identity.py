@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from w2vc_runtime.bundle import LEAST_CAPABILITY, Engine, Graph, Manifest
 from w2vc_runtime.errors import MissingExtraError, OptionError
-from w2vc_runtime.gpu import Gpu, find_gpu
-from w2vc_runtime.manifest import LEAST_CAPABILITY, Engine, Graph, Manifest
+from w2vc_runtime.system.gpu import Gpu, find_gpu
 
 from .backends import BACKENDS
 

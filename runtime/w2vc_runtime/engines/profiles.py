@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from w2vc_runtime.cases import make
+from w2vc_runtime.bundle import EngineProfile, Manifest
 from w2vc_runtime.errors import OptionError
 from w2vc_runtime.features import Recipe
-from w2vc_runtime.manifest import EngineProfile, Manifest
+from w2vc_runtime.verify.cases import make
 
 LONGEST_SECONDS = 3600
 EXAMPLE = "seconds=0.5:2:5,batch=1:4:16"

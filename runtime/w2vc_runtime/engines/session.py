@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from w2vc_runtime.bundle import Engine, Graph, Manifest
 from w2vc_runtime.errors import BundleError, InferenceError
-from w2vc_runtime.manifest import Engine, Graph, Manifest
 from w2vc_runtime.sessions.base import Session, Tensors, closed
 
 from . import cuda

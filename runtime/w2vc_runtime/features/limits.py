@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from w2vc_runtime.typed import Range
+from w2vc_runtime.documents.typed import Range
 
 Rate = Annotated[int, Range(1, 192_000)]
 """Hz."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from w2vc_runtime.audio import Samples
-from w2vc_runtime.typed import Range
+from w2vc_runtime.audio.reader import Samples
+from w2vc_runtime.documents.typed import Range
 
 from .limits import Epsilon, Filling, Rate
 

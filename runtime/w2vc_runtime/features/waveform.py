@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.audio import Samples
+from w2vc_runtime.audio.reader import Samples
 
 from .limits import Epsilon, Filling, Rate
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from numpy.typing import NDArray
 
+from w2vc_runtime.bundle import Graph, Manifest
 from w2vc_runtime.errors import InferenceError
-from w2vc_runtime.manifest import Graph, Manifest
 
 if TYPE_CHECKING:
     from typing_extensions import Self

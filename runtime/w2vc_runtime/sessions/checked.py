@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
+from w2vc_runtime.bundle import Manifest, Tensor
 from w2vc_runtime.errors import InferenceError
-from w2vc_runtime.manifest import Manifest, Tensor
 
 from .base import Session, Tensors
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
-from w2vc_runtime.gpu import find_gpu
+from w2vc_runtime.system.gpu import find_gpu
 
 from .base import GraphFile, Session, Tensors, closed
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from w2vc_runtime.bundle import Graph, Manifest
 from w2vc_runtime.errors import OptionError, W2vcError
-from w2vc_runtime.manifest import Graph, Manifest
 
 from . import engine, onnx_runtime, openvino
 from .base import GraphFile, Session

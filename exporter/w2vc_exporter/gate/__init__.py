@@ -1,0 +1,1 @@
+"""What a graph is judged on: recordings, and what PyTorch computes."""

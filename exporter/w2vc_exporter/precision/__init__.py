@@ -1,0 +1,1 @@
+"""A graph in a precision within its budget, in the form that a provider computes fastest."""

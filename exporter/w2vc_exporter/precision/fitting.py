@@ -1,0 +1,214 @@
+"""One graph in another precision, within its budget: reduce, look, and keep in fp32 what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from w2vc_exporter import staging as bundle
+from w2vc_exporter.graph.layers import inherit, parts, said
+from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.quantization import products
+from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
+from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
+from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
+from w2vc_exporter.graph.passes.steady import SteadySums
+from w2vc_exporter.graph.passes.unpack import Unpack
+from w2vc_exporter.graph.save import release, write
+from w2vc_runtime.bundle import Budget, Kept
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
+from w2vc_runtime.verify.reference import Reference
+from w2vc_runtime.verify.verdict import Verdict, worst
+
+from .forms import Profile
+from .ranges import cpu_session, largest_values
+
+HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+LARGEST_HALF = float(np.finfo(np.float16).max)
+# Values past a quarter of the range are kept too: the next clip may be louder than those that were measured.
+MARGIN = 4.0
+SHORT_SECONDS = 3.5
+Judge = Callable[[Session, Sequence[Reference], Budget], Verdict]
+# What runs a graph, as the certificate names it.
+SESSIONS = {"cpu": "ONNX Runtime", "openvino": "OpenVINO"}
+ROUNDED = "ONNX Runtime with every rounding computed"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A graph in one precision.
+
+    files: the graph, then its data. verdict: of the sessions that ran it, the worst (`worst`). kept_fp32: operators
+    that stay in fp32, counted.
+    """
+
+    files: tuple[str, ...]
+    verdict: Verdict
+    kept_fp32: dict[str, int]
+    kept: tuple[Kept, ...]
+
+
+class Fitting:
+    """Builds one precision of a graph and judges it.
+
+    master: path of the fp32 graph with its types. profile: what it is written for. judge: compares a graph with the
+    cases (`verify`). calibration: inputs that scales are measured on; empty for those of the cases.
+    directory: where the graph goes. scratch: for what is not published.
+    """
+
+    def __init__(
+        self,
+        master: Path,
+        precision: str,
+        budget: Budget,
+        profile: Profile,
+        cases: Sequence[Reference],
+        calibration: Sequence[Tensors],
+        judge: Judge,
+        directory: Path,
+        scratch: Path,
+    ) -> None:
+        self.master, self.precision, self.budget, self.profile = master, precision, budget, profile
+        self.cases, self.judge = cases, judge
+        self.calibration = calibration or [case.inputs for case in cases]
+        self.directory, self.scratch = directory, scratch
+
+    def fit(self) -> Fitted:
+        """The reduced graph; where it misses its budget, with ever more of it in fp32, and at last as it is."""
+        kept: list[Kept] = []
+        fitted = self._try(kept)
+        if self.precision == "fp32":
+            return fitted
+        if fitted.verdict.problems and self.precision == "fp16" and (large := self._large()):
+            worst = max(large.values())
+            kept.append(Kept(tuple(large), f"values up to {worst:.3g}, past a quarter of the half range (65504)"))
+            fitted = self._try(kept)
+        if fitted.verdict.problems:
+            fitted = self._by_layer(kept, fitted)
+        return fitted
+
+    def _try(self, kept: Sequence[Kept]) -> Fitted:
+        keep = {name for each in kept for name in each.nodes}
+        model, counted = self._build(keep)
+        files = bundle.save_graph(model, self.directory, self.precision)
+        release(model)
+        path = self.directory / files[0]
+        onnx.checker.check_model(str(path))
+        verdicts: dict[str, Verdict] = {}
+        for name, session in self._sessions(path, keep):
+            verdicts[name] = self.judge(session, self.cases, self.budget)
+            if verdicts[name].problems:
+                break
+        return Fitted(files, worst(verdicts), counted, tuple(kept))
+
+    def _sessions(self, path: Path, keep: set[str]) -> Iterator[tuple[str, Session]]:
+        """What a graph is judged in, by the name that the certificate has for it; one in memory at a time."""
+        if self.precision != "bf16":  # which ONNX Runtime cannot run
+            yield SESSIONS["cpu"], cpu_session(path)
+        if self.precision in HALVES:  # what it rounds to where it is not computed in float32
+            yield ROUNDED, cpu_session(self._trial(keep))
+        if self.profile.session is not None:
+            yield SESSIONS[self.profile.session], open_session(path, self.profile.session, self.precision)
+
+    def _load(self) -> ir.Model:
+        """The graph in fp32, in the form that the profile asks for."""
+        model = ir.load(self.master)
+        dynamic = self.precision == "int8" and not self.profile.static
+        if self.profile.products or dynamic:
+            ConvolutionsToProducts(padded=dynamic)(model)
+            inherit(model.graph)
+        return model
+
+    @cached_property
+    def _largest(self) -> dict[str, float]:
+        """What static quantisation has to know; 1 where there is nothing but zeros, which any scale fits."""
+        names = list(dict.fromkeys(str(each.source.name) for each in products(self._load().graph, ())))
+        found = largest_values(self._load, names, self.calibration, self.scratch)
+        return {name: size or 1.0 for name, size in found.items()}
+
+    def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
+        model, counted = self._load(), dict[str, int]()
+        if self.precision in HALVES:
+            reduce = ReducePrecision(HALVES[self.precision], keep)
+            reduce(model)
+            counted = dict(sorted(reduce.kept.items()))
+        elif self.precision == "int8":
+            if self.profile.steady:
+                SteadySums()(model)
+            (QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep))(model)
+        inherit(model.graph)
+        return model, counted
+
+    def trial(self, keep: set[str]) -> ir.Model:
+        """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
+        model, _ = self._build(keep)
+        if self.precision in HALVES:
+            Unpack()(model)
+        return model
+
+    def _trial(self, keep: set[str]) -> Path:
+        path = self.scratch / "trial.onnx"
+        write(self.trial(keep), path)
+        return path
+
+    def _large(self) -> dict[str, float]:
+        """Nodes that give or take values past the half range, less the margin, and how large they get."""
+        rule = ReducePrecision(HALVES[self.precision])
+        rule(self._load())
+        producers: dict[str, ir.Node] = {}
+        for node in self._load().graph:
+            for value in node.outputs:
+                if value.dtype == ir.DataType.FLOAT and not value.is_graph_output() and node.name not in rule.names:
+                    producers[str(value.name)] = node
+        inputs = [case.inputs for case in self.cases]
+        largest = largest_values(self._load, list(producers), inputs, self.scratch)
+        limit = LARGEST_HALF / MARGIN
+        found: dict[str, float] = {}
+        for name, size in largest.items():
+            if size > limit:
+                node = producers[name]
+                users = [user for value in node.outputs if value.name == name for user, _ in value.uses()]
+                for each in (node, *users):
+                    if each.name and each.name not in rule.names:
+                        found[each.name] = max(size, found.get(each.name, 0.0))
+        return found
+
+    def _by_layer(self, kept: list[Kept], fitted: Fitted) -> Fitted:
+        """Keep the layers that cost the most in this precision, twice as many at each attempt.
+
+        What is in front of the layers and what is behind them count as a layer each.
+        """
+        layers = parts(self._load().graph)
+        everything = {name for names in layers.values() for name in names}
+        base = {name for each in kept for name in each.nodes}
+        few = [case for case in self.cases if case.seconds <= SHORT_SECONDS]
+        costs = {}
+        for layer, names in layers.items():
+            trial = self._trial(base | (everything - set(names)))
+            costs[layer] = _cost(self.judge(cpu_session(trial), few, self.budget), fitted.verdict)
+        order = sorted(costs, key=lambda layer: costs[layer], reverse=True)
+        count = 1
+        while fitted.verdict.problems:
+            chosen = [layer for layer in layers if layer in order[:count]]
+            stay = tuple(name for layer in chosen for name in layers[layer])
+            fitted = self._try([*kept, Kept(stay, f"{self.precision} costs the most in {said(chosen)}")])
+            if count >= len(order):
+                break
+            count = min(2 * count, len(order))
+        return fitted
+
+
+def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
+    """What one layer costs: most of all in what the whole graph costs too much."""
+    return (
+        part.rise if whole.rise > whole.budget.wer else 0.0,
+        part.changed if whole.changed > 1 - whole.budget.choices else 0.0,
+        part.difference,
+    )

@@ -1,0 +1,154 @@
+"""Latency and memory of a graph on this machine, on the provider that will run it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2vc_runtime.bundle import Graph, Manifest
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.select import open_session
+from w2vc_runtime.verify.cases import noise, time_masks
+
+SECONDS = (1.0, 5.0, 15.0, 30.0)
+RUNS = 3
+# Runs of a length are not repeated past the first, and a length that would take longer than the second is left out.
+REPEATED_SECONDS, LONGEST_SECONDS = 0.5, 5.0
+# Less than this is within what two runs of the same graph differ by.
+NOTICEABLE = 1.05
+
+
+def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
+    """Time every graph of a bundle on single clips of `SECONDS`: plain data for the report.
+
+    ``milliseconds``: median of up to `RUNS` runs of the graph, without the features. ``ratio``: of it to fp32's.
+    ``times_real_time``: seconds of audio a second. ``peak_megabytes``: most memory of the process, less what it had
+    before it loaded the graph; None where the system does not tell.
+    """
+    inputs = {seconds: _inputs(manifest, seconds) for seconds in SECONDS}
+    precisions = {graph.precision: _measured(directory / graph.files[0], graph, inputs) for graph in manifest.graphs}
+    full = {row["seconds"]: row["milliseconds"] for row in precisions.get("fp32", {}).get("lengths", ())}
+    for each in precisions.values():
+        for row in each["lengths"]:
+            row["ratio"] = round(row["milliseconds"] / full[row["seconds"]], 2) if row["seconds"] in full else None
+    return {"machine": _machine(), "precisions": precisions, "slower": _slower(precisions)}
+
+
+def _measured(path: Path, graph: Graph, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
+    provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
+    before = _baseline()
+    rows: list[dict[str, Any]] = []
+    note = None
+    try:
+        session = open_session(path, provider, graph.precision)
+    except (MissingExtraError, OptionError):
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} is not here"}
+    except BundleError:
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} cannot load this graph"}
+    pace = 0.0  # seconds that one second of audio took last
+    for seconds, arrays in inputs.items():
+        if pace * seconds > LONGEST_SECONDS:
+            note = f"not measured from {seconds:g} s on: a run would take over {LONGEST_SECONDS:g} s"
+            break
+        reset = _reset_peak()
+        try:
+            taken = _time(session, arrays)
+        except InferenceError:
+            note = f"not measured from {seconds:g} s on: provider {provider} failed"
+            break
+        pace = taken / seconds
+        peak = _memory("VmHWM") if reset else None
+        rows.append({
+            "seconds": seconds,
+            "milliseconds": _digits(1000 * taken),
+            "times_real_time": _digits(seconds / taken),
+            "peak_megabytes": None if peak is None or before is None else max(0, round((peak - before) / 1e6)),
+        })  # fmt: skip
+    return {"provider": provider, "lengths": rows, "note": note}
+
+
+def _time(session: Session, inputs: Tensors) -> float:
+    """Median seconds of a run; the first of a length also makes room for it, and counts only where it is alone."""
+    times: list[float] = []
+    for _ in range(RUNS + 1):
+        start = time.perf_counter()
+        session.run(inputs)
+        times.append(time.perf_counter() - start)
+        if sum(times) > REPEATED_SECONDS:
+            break
+    return statistics.median(times[1:] or times)
+
+
+def _inputs(manifest: Manifest, seconds: float) -> Tensors:
+    rate = manifest.features.sampling_rate
+    clips = [noise(max(manifest.shortest, round(seconds * rate)), rate, np.random.default_rng(0))]
+    inputs = manifest.features(clips, manifest.padding)
+    if any(tensor.name == "mask_time_indices" for tensor in manifest.inputs):
+        inputs["mask_time_indices"] = time_masks([manifest.frames["frames"].count(len(clips[0]))], masked=True)
+    return inputs
+
+
+def _slower(precisions: Mapping[str, Any]) -> list[str]:
+    """One sentence for each precision that costs more time than fp32 here."""
+    sentences = []
+    for precision, each in precisions.items():
+        slow = [row for row in each["lengths"] if row["ratio"] is not None and row["ratio"] >= NOTICEABLE]
+        if slow:
+            where = ", ".join(f"{row['ratio']} times as long for {row['seconds']:g} s" for row in slow)
+            sentences.append(f"{precision} is slower than fp32 on this machine (provider {each['provider']}): {where}")
+    return sentences
+
+
+def _machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    cores: Sequence[int] | set[int] = range(os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        cores = os.sched_getaffinity(0)
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {"processor": model, "cores": len(cores), "system": f"{platform.system()} {platform.machine()}"}
+
+
+def _baseline() -> int | None:
+    """Bytes of the process after it gave back what it no longer uses (glibc), so that the graph cannot hide in it."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+    return _memory("VmRSS")
+
+
+def _reset_peak() -> bool:
+    """Forget the most memory that this process had (Linux); False where that cannot be."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _memory(field: str) -> int | None:
+    """Bytes, by a field of ``/proc/self/status``."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    values = [line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")]
+    return 1024 * int(values[0]) if values else None
+
+
+def _digits(value: float) -> float:
+    """Three of them."""
+    return float(f"{value:.3g}")

@@ -1,0 +1,1 @@
+"""The command ``w2vc``: one file for each of its commands."""

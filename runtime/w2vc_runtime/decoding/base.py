@@ -1,0 +1,45 @@
+"""What a decoder is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Span:
+    """A token or a word in time.
+
+    start, end: frames ``start <= f < end``. confidence: 0..1; of a token the highest probability that the model gave it
+    in its frames, of a word the geometric mean over its tokens.
+    """
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What is said in a clip, as a decoder reads its logits.
+
+    tokens: characters or phonemes, word delimiters among them. words: the tokens between delimiters.
+    """
+
+    text: str
+    tokens: tuple[Span, ...]
+    words: tuple[Span, ...]
+
+
+class Decoder(Protocol):
+    """From logits to text. Safe to call from several threads at once."""
+
+    def decode(self, logits: NDArray[np.floating]) -> Hypothesis:
+        """The best hypothesis for one clip, from logits [frames, vocabulary].
+
+        Raises `InferenceError` on NaN and infinite ones.
+        """

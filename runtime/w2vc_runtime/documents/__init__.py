@@ -1,0 +1,1 @@
+"""Documents that others wrote: JSON read within limits, and built into typed objects."""
