@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from w2vc_runtime import Model, load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.sessions import openvino
 from w2vc_runtime.sessions.footprint import Footprint
 
@@ -73,7 +73,7 @@ def long_clip(bundle: Path, provider: str, clips: int) -> None:
     model.infer([NOISE[:RATE]])
     before = _status("VmHWM")
     model.infer([NOISE])
-    footprint = Footprint.of(bundle, Manifest.read(bundle), provider)
+    footprint = Footprint.of(Bundle.read(bundle), provider)
     expected = 0.0 if footprint is None else footprint.needed(1, len(NOISE)) / 1e6
     taken = _status("VmHWM") - before
     print(f"{provider}: {SECONDS} s take {taken:.0f} MB, {expected:.0f} expected, {expected / taken:.2f} of it")

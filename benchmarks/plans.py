@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from full_size import make_checkpoint
 from published import PUBLISHED
 
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.engines.profiles import default_profiles
 
 RESULTS = Path(__file__).parent / "results" / "plans.json"
@@ -62,11 +62,11 @@ def build(bundle: Path, *profiles: str) -> dict[str, Any]:
 
 def measure(name: str, bundle: Path) -> list[dict[str, Any]]:
     """One engine with the usual profiles, then one for each."""
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     size = sum(manifest.files[file].size for file in manifest.graphs[0].files)
     profiles = [
         f"seconds={':'.join(map(str, each.seconds))},batch={':'.join(map(str, each.batch))}"
-        for each in default_profiles(manifest.shortest, manifest.features)
+        for each in default_profiles(manifest.interface)
     ]
     rows = []
     for chosen in (profiles, *([profile] for profile in profiles)):

@@ -33,10 +33,11 @@ from onnx_ir.passes.common import ShapeInferencePass
 from transformers import PreTrainedModel
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.quantization import products, quantized
 from w2vc_exporter.graph.passes.weights import drop_unused, insert_after
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.bundle.interface import Arrays
+from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -149,7 +150,7 @@ def sessions(model: PreTrainedModel, head: str, folder: Path, seconds: int) -> d
     return runs | ours
 
 
-def _first(session: Session, inputs: Tensors, output: str) -> np.ndarray:
+def _first(session: Session, inputs: Arrays, output: str) -> np.ndarray:
     return session.run(inputs)[output]
 
 

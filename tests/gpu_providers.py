@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from w2vc_runtime.bundle import Graph, Manifest
+from w2vc_runtime.bundle import Bundle, Graph, Manifest
 from w2vc_runtime.engines import identity
 from w2vc_runtime.sessions import onnx_runtime
 from w2vc_runtime.system.gpu import Gpu
@@ -54,5 +54,5 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def parts(bundle: Path) -> tuple[Path, Manifest, Graph]:
     """What `open_bundle` takes, of a bundle's first graph."""
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     return bundle, manifest, manifest.graphs[0]

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle, Manifest
 from w2vc_runtime.engines import worker
 from w2vc_runtime.engines.profiles import OptimizationProfile
 
@@ -63,14 +63,14 @@ def expect_plan(bundle: Path, precision: str) -> None:
         return
     tensorrt, log = rtx()
     log.lines.clear()
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     (graph,) = (each for each in manifest.graphs if each.precision == precision)
     builder = tensorrt.Builder(log.logger)
     network = worker.parse(tensorrt, builder, log, str(bundle / graph.files[0]))
     expect_interface(network, manifest)
     if precision in TYPES:
         expect_types(network, precision)
-    shapes = OptimizationProfile.parse(PROFILE).shapes(manifest)
+    shapes = OptimizationProfile.parse(PROFILE).entry(manifest.interface).shapes
     assert list(shapes) == [network.get_input(i).name for i in range(network.num_inputs)]
     config = worker.configure(tensorrt, builder, log, {"profiles": [shapes], "targets": [TARGET]})
     assert config.num_optimization_profiles == 1

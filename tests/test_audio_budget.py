@@ -16,13 +16,13 @@ from test_corpus import record, refused
 from w2vc_exporter import ExportOptions, RejectedError, cli, export
 from w2vc_exporter.precision.fitting import Fitting
 from w2vc_runtime import load
-from w2vc_runtime.bundle import CertifiedAudio, Manifest
+from w2vc_runtime.bundle import Bundle, CertifiedAudio
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.verify.error_rate import ErrorRates, error_rates
 from w2vc_runtime.verify.parity import verify
 from w2vc_runtime.verify.reference import Expected, Reference
-from w2vc_runtime.verify.verdict import Budget, Heard, error_percent, percent_text
+from w2vc_runtime.verify.verdict import Budget, WordErrors, error_percent, percent_text
 
 SAMPLES = {"first.wav": 17011, "second.wav": 9001, "third.wav": 17011, "fourth.wav": 30001, "fifth.wav": 12007}
 
@@ -64,7 +64,7 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
     assert rows["second.wav"].seconds == round(9001 / 16000, 4)
     assert rows[padded].batch == 3
     assert all(0 < row.choices >= row.same for row in rows.values())
-    assert verdict.heard is None
+    assert verdict.word_errors is None
     (stored,) = result.manifest.verification.values()
     seconds = round(sum(SAMPLES.values()) / 16000, 2)
     assert stored.audio == CertifiedAudio("calls", 5, seconds)
@@ -77,7 +77,7 @@ def test_recordings_are_cases_of_the_gate(corpus, tmp_path):
 
 
 def test_a_bundle_says_that_no_recordings_were_judged(digits):
-    stored = Manifest.read(digits["fp16"]).verification["fp16"]
+    stored = Bundle.read(digits["fp16"]).manifest.verification["fp16"]
     assert stored.audio is None
     assert stored.material == "noise shaped like speech, seed 0; no recordings"
     assert f"{len(stored.cases)} cases of noise and no recordings" in stored.summary
@@ -151,7 +151,7 @@ def unbounded(spoken, tmp_path_factory):
     return export(options("int8", spoken, "difference=9,tokens=0%,wer=999", target))
 
 
-@pytest.mark.parametrize(("budget", "limit"), [("tokens=0%,wer=+0", "rise"), ("tokens=100%,wer=99", "changed")])
+@pytest.mark.parametrize(("budget", "limit"), [("tokens=0%,wer=+0", "wer_rise"), ("tokens=100%,wer=99", "changed")])
 def test_layers_are_kept_for_words_and_choices_alone(budget, limit, spoken, unbounded, tmp_path):
     assert getattr(unbounded.verdicts["int8"], limit) > 0
     assert not unbounded.manifest.graphs[0].kept
@@ -175,15 +175,15 @@ def test_error_rates_of_the_demo_recordings(tmp_path):
     rates = error_rates([(f"{'Nought' if n == 0 else 'And'} {t}", model(DEMO_AUDIO / name).text)
                          for n, (name, t) in enumerate(said.items())])  # fmt: skip
     assert rates.wer == pytest.approx(3 / words)
-    heard = result.verdicts["fp16"].heard
+    heard = result.verdicts["fp16"].word_errors
     assert (heard.words, heard.graph, heard.reference) == (words, rates, rates)
     rate = percent_text(error_percent(3 / words))
     assert f"word error rate {rate} (PyTorch {rate}, allowed +0.2 points)" in cli.summary(result)
 
 
 def test_a_rise_as_large_as_allowed_is_allowed():
-    heard = Heard(1000, ErrorRates(0.011, 0.0), ErrorRates(0.013, 0.0))
-    assert heard.rise == 0.2
+    heard = WordErrors(1000, ErrorRates(0.011, 0.0), ErrorRates(0.013, 0.0))
+    assert heard.wer_rise == 0.2
 
 
 def test_recordings_to_calibrate_on_reach_the_fitting(corpus, tmp_path, monkeypatch):

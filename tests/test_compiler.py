@@ -18,7 +18,7 @@ import pytest
 from commands import complaints, content, refused
 from onnx import TensorProto, helper
 
-from w2vc_runtime.bundle import FILE_NAME, Manifest, file_entry
+from w2vc_runtime.bundle import FILE_NAME, Bundle, file_entry
 from w2vc_runtime.cli import main as cli
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compiler
 
@@ -43,9 +43,9 @@ def bundle(digits, tmp_path) -> Path:
 
 def job(bundle: Path, plan: Path, *specs: str) -> dict:
     """What the worker is told to do."""
-    manifest = Manifest.read(bundle)
-    profiles = EngineOptions(profiles=specs).resolve(manifest.shortest, manifest.features)
-    shapes = [profile.shapes(manifest) for profile in profiles]
+    interface = Bundle.read(bundle).interface
+    profiles = EngineOptions(profiles=specs).resolve(interface)
+    shapes = [profile.entry(interface).shapes for profile in profiles]
     return {"graph": str(bundle / "model_fp16.onnx"), "plan": str(plan), "profiles": shapes, "targets": ["SM89"]}
 
 
@@ -62,7 +62,7 @@ def put(bundle: Path, *nodes: onnx.NodeProto, **constants: np.ndarray) -> None:
     path.write_bytes(
         helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
     )
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     manifest = dataclasses.replace(manifest, files=manifest.files | {path.name: file_entry(path)})
     (bundle / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
 

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import BundleError, EngineError, OptionError, load
-from w2vc_runtime.bundle import Frames, Manifest, Tensor, check_files, file_entry
+from w2vc_runtime.bundle import Bundle, Frames, Tensor, file_entry
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import EngineOptions, compile_bundle, compile_graph, compiler
 from w2vc_runtime.engines.identity import this_platform
@@ -55,7 +55,7 @@ def bundle(compiled, tmp_path) -> Path:
 
 def test_one_command_exports_and_compiles(compiled, capsys):
     path, shown = compiled
-    manifest = Manifest.read(path)
+    manifest = Bundle.read(path).manifest
     (engine,) = manifest.engines
     plan = (path / PLAN).read_bytes()
     assert b"vtrt" in plan[:64]
@@ -76,10 +76,10 @@ def test_a_compiled_bundle_still_runs_and_keeps_its_certificate(compiled):
     path = compiled[0]
     name, text = next(iter(TRANSCRIPTS.items()))
     assert load(path, "cpu")(DEMO_AUDIO / name).text == text
-    manifest = Manifest.read(path)
-    check_report(path, manifest)
+    manifest = Bundle.read(path).manifest
+    check_report(Bundle(path, manifest))
     with pytest.raises(BundleError, match="is the report of another bundle"):
-        check_report(path, dataclasses.replace(manifest, name="other"))
+        check_report(Bundle(path, dataclasses.replace(manifest, name="other")))
 
 
 def test_compiling_again_gives_the_same_bundle(bundle, capsys):
@@ -92,14 +92,14 @@ def test_compiling_again_gives_the_same_bundle(bundle, capsys):
 
 
 def test_a_bundle_without_engines_has_no_trace_of_them(compiled):
-    manifest = dataclasses.replace(Manifest.read(compiled[0]), engines=())
+    manifest = dataclasses.replace(Bundle.read(compiled[0]).manifest, engines=())
     assert "engines" not in json.loads(manifest.to_json())
-    assert manifest.sha256 == manifest.certified == Manifest.read(compiled[0]).certified
+    assert manifest.sha256 == manifest.certified == Bundle.read(compiled[0]).manifest.certified
 
 
 def test_a_second_engine_joins_the_first(bundle, monkeypatch):
     """The backend is stood in for: what is put into the bundle is the same."""
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
 
     def write(_, job, report=None):
         if "plan" in job:
@@ -109,18 +109,18 @@ def test_a_second_engine_joins_the_first(bundle, monkeypatch):
 
     monkeypatch.setattr(compiler, "_work", write)
     second = compile_bundle(bundle, EngineOptions(("sm86",))).engine
-    assert Manifest.read(bundle).engines == (*manifest.engines, second)
+    assert Bundle.read(bundle).manifest.engines == (*manifest.engines, second)
     assert (bundle / second.file).read_bytes() == b"plan"
-    profiles = default_profiles(manifest.shortest, manifest.features)
+    profiles = default_profiles(manifest.interface)
     assert [each.seconds for each in second.profiles] == [profile.seconds for profile in profiles]
-    check_files(bundle, Manifest.read(bundle))
+    Bundle.read(bundle).check()
 
 
 def test_a_damaged_or_stale_plan_is_told(bundle):
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     engine = dataclasses.replace(manifest.engines[0], graph={"model_fp16.onnx": "0" * 64})
     with pytest.raises(BundleError, match=r"was compiled from another model_fp16\.onnx"):
-        check_files(bundle, dataclasses.replace(manifest, engines=(engine,)))
+        Bundle(bundle, dataclasses.replace(manifest, engines=(engine,))).check()
     plan = bundle / PLAN
     plan.write_bytes(plan.read_bytes()[:-1])
     with pytest.raises(BundleError, match=r"fp16\.plan is damaged"):
@@ -209,12 +209,12 @@ def test_a_bad_export_is_one_line(arguments, fault, tmp_path, capsys):
 
 
 def test_int8_for_another_provider_is_refused_from_a_bundle_too(bundle):
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     for provider, taken in (("cpu", False), ("openvino", False), (None, False), ("cuda", True), ("tensorrt", True)):
         graph = dataclasses.replace(manifest.graphs[0], precision="int8", provider=provider)
         options = EngineOptions(profiles=("seconds=0.001:1:2,batch=1:1:1",))  # what is refused next
         with pytest.raises(OptionError, match="shortest clip" if taken else "TensorRT has no kernels"):
-            compile_graph(bundle, manifest, graph, options, bundle / "plan")
+            compile_graph(Bundle(bundle, manifest), graph, options, bundle / "plan")
 
 
 def test_a_missing_backend_is_one_line(bundle, tmp_path, capsys, monkeypatch):
@@ -303,11 +303,10 @@ def test_a_graph_that_tensorrt_refuses_is_one_line(name, compiled, tmp_path):
     data, options, fault = GRAPHS[name]
     whole = (compiled[0] / "model_fp16.onnx").read_bytes()
     (tmp_path / "model_fp16.onnx").write_bytes(whole[: len(whole) // 2] if data is None else data)
-    manifest = Manifest.read(compiled[0])
+    manifest = Bundle.read(compiled[0]).manifest
     with pytest.raises(EngineError, match=fault) as caught:
         compile_graph(
-            tmp_path,
-            manifest,
+            Bundle(tmp_path, manifest),
             manifest.graphs[0],
             EngineOptions(**{"profiles": BRIEF, **options}),
             tmp_path / "plan",
@@ -322,16 +321,16 @@ def test_weights_beside_the_graph_are_found(compiled, tmp_path, monkeypatch):
     path, data = tmp_path / "model_fp16.onnx", tmp_path / "model_fp16.onnx.data"
     onnx.save_model(model, path, save_as_external_data=True, location=data.name, size_threshold=0)
     assert data.stat().st_size
-    manifest = Manifest.read(compiled[0])
+    manifest = Bundle.read(compiled[0]).manifest
     large = dataclasses.replace(manifest.graphs[0], files=(path.name, data.name))
     manifest = dataclasses.replace(manifest, files={each.name: file_entry(each) for each in (path, data)})
     options = EngineOptions(profiles=BRIEF)
     monkeypatch.chdir("/")
-    engine = compile_graph(tmp_path, manifest, large, options, tmp_path / "plan").engine
+    engine = compile_graph(Bundle(tmp_path, manifest), large, options, tmp_path / "plan").engine
     assert set(engine.graph) == {path.name, data.name}
     data.unlink()
     with pytest.raises(EngineError, match="the parser does not take the graph"):
-        compile_graph(tmp_path, manifest, large, options, tmp_path / "plan")
+        compile_graph(Bundle(tmp_path, manifest), large, options, tmp_path / "plan")
 
 
 def test_a_damaged_graph_is_not_compiled(bundle, capsys):
@@ -345,31 +344,31 @@ def test_a_damaged_graph_is_not_compiled(bundle, capsys):
 def test_shapes_are_those_of_the_features(compiled):
     """By hand: frames of 400 samples, one every 160, pairs of them as steps, zeros up to a whole pair."""
     recipe = LogMel()
-    manifest = Manifest.read(compiled[0])
+    manifest = Bundle.read(compiled[0]).manifest
     inputs = (
         Tensor("input_features", "float32", recipe.shape),
         Tensor("attention_mask", "int64", ("batch", "frames")),
     )
     spectrogram = dataclasses.replace(manifest, features=recipe, inputs=inputs, frames={"frames": Frames(560, 320)})
     profile = OptimizationProfile.parse("seconds=0.035:0.045:2,batch=1:3:4")
-    assert profile.shapes(spectrogram) == {
-        "input_features": [[1, 1, 160], [3, 2, 160], [4, 99, 160]],
-        "attention_mask": [[1, 1], [3, 2], [4, 99]],
+    assert profile.entry(spectrogram.interface).shapes == {
+        "input_features": ((1, 1, 160), (3, 2, 160), (4, 99, 160)),
+        "attention_mask": ((1, 1), (3, 2), (4, 99)),
     }
     mask = Tensor("mask_time_indices", "bool", ("batch", "frames"))
-    shapes = profile.shapes(dataclasses.replace(manifest, inputs=(*manifest.inputs, mask)))
-    assert shapes["input_values"] == shapes["attention_mask"] == [[1, 560], [3, 720], [4, 32000]]
-    assert shapes["mask_time_indices"] == [[1, 1], [3, 2], [4, 99]]
+    shapes = profile.entry(dataclasses.replace(manifest, inputs=(*manifest.inputs, mask)).interface).shapes
+    assert shapes["input_values"] == shapes["attention_mask"] == ((1, 560), (3, 720), (4, 32000))
+    assert shapes["mask_time_indices"] == ((1, 1), (3, 2), (4, 99))
 
 
 @pytest.mark.parametrize("shortest", [400, 16000, 16000 * 7])
 def test_the_usual_profiles_begin_where_the_model_does_and_leave_no_gap(shortest, compiled):
-    features = Manifest.read(compiled[0]).features
-    profiles = default_profiles(shortest, features)
-    assert round(profiles[0].seconds[0] * features.sampling_rate) == shortest
+    interface = dataclasses.replace(Bundle.read(compiled[0]).interface, shortest=shortest)
+    profiles = default_profiles(interface)
+    assert round(profiles[0].seconds[0] * interface.sampling_rate) == shortest
     assert profiles[-1].seconds[2] == 30
     for profile, following in itertools.pairwise(profiles):
         assert profile.seconds[2] == following.seconds[0]
     for profile in profiles:
-        profile.check(shortest, features.sampling_rate)
+        profile.check(interface)
         assert list(profile.seconds) == sorted(profile.seconds)

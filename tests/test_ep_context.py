@@ -15,7 +15,7 @@ from w2vc_exporter import ExportOptions
 from w2vc_exporter import cli as export_cli
 from w2vc_exporter.errors import ExportError
 from w2vc_runtime import BundleError, OptionError
-from w2vc_runtime.bundle import Frames, Manifest, Tensor, check_files
+from w2vc_runtime.bundle import Bundle, Frames, Manifest, Tensor
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import EngineOptions, compile_bundle, compiler
 from w2vc_runtime.engines.ep_context import write_ep_context
@@ -50,10 +50,10 @@ def attributes(model: onnx.ModelProto) -> dict[str, object]:
 def test_one_node_names_the_plan_beside_it(bundle, capsys):
     arguments = ["compile", str(bundle), "--target", "sm89", "--ep-context"]
     assert run_cli.main(arguments) == 0
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     (engine,) = manifest.engines
     assert set(engine.files) == {PLAN, CONTEXT}
-    check_files(bundle, manifest)
+    Bundle(bundle, manifest).check()
     (profile,) = engine.profiles
     assert profile.seconds == (0.025, 10, 30)
     assert profile.batch == (1, 1, 8)
@@ -105,20 +105,20 @@ def family(manifest: Manifest, name: str) -> Manifest:
     return dataclasses.replace(manifest, features=recipe, inputs=inputs, frames=frames, shortest=560)
 
 
-SPEECH = [[1, 400], [1, 160000], [8, 480000]]  # 25 ms alone, 10 s alone, 8 clips of 30 s
-STEPS = [[1, 1], [1, 499], [8, 1499]]
+SPEECH = ((1, 400), (1, 160000), (8, 480000))  # 25 ms alone, 10 s alone, 8 clips of 30 s
+STEPS = ((1, 1), (1, 499), (8, 1499))
 SHAPES = {
     "waveform": {"input_values": SPEECH, "attention_mask": SPEECH},
     "pretraining": {"input_values": SPEECH, "attention_mask": SPEECH, "mask_time_indices": STEPS},
-    "log-mel": {"input_features": [[*sizes, 160] for sizes in STEPS], "attention_mask": STEPS},
+    "log-mel": {"input_features": tuple((*sizes, 160) for sizes in STEPS), "attention_mask": STEPS},
 }
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_profile_is_one_for_all_speech(name, digits):
-    manifest = family(Manifest.read(digits["fp32"]), name)
-    (profile,) = EngineOptions(ep_context=True).resolve(manifest.shortest, manifest.features)
-    assert profile.shapes(manifest) == SHAPES[name]
+    interface = family(Bundle.read(digits["fp32"]).manifest, name).interface
+    (profile,) = EngineOptions(ep_context=True).resolve(interface)
+    assert profile.entry(interface).shapes == SHAPES[name]
 
 
 def test_onnx_runtime_reads_it_and_wants_a_provider_for_it(bundle):
@@ -137,7 +137,7 @@ def test_onnx_runtime_reads_it_and_wants_a_provider_for_it(bundle):
 )
 def test_who_runs_it_and_where(backend, targets, source, architecture, bundle, tmp_path):
     compile_bundle(bundle, EngineOptions())
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     engine = dataclasses.replace(manifest.engines[0], backend=backend, targets=targets)
     write_ep_context(tmp_path / "context.onnx", manifest, engine, 20)
     found = attributes(onnx.load(tmp_path / "context.onnx"))
@@ -148,7 +148,7 @@ def test_who_runs_it_and_where(backend, targets, source, architecture, bundle, t
 def test_names_numbers_and_shapes_of_every_size(bundle, tmp_path):
     """Against onnx's own writer: long names, fixed dimensions past one byte, no dimensions, other types."""
     compile_bundle(bundle, EngineOptions())
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     inputs = (Tensor("x" * 300, "bool", ("batch", 128)), Tensor("i", "int64", ("batch", 1 << 21)))
     wide = dataclasses.replace(manifest, inputs=inputs, outputs=(Tensor("perplexity", "float32", ()),))
     write_ep_context(tmp_path / "context.onnx", wide, manifest.engines[0], 300)
@@ -171,16 +171,16 @@ def test_what_wraps_an_engine_is_checked_and_goes_with_it(bundle):
     whole = context.read_bytes()
     context.write_bytes(whole[:-1])
     with pytest.raises(BundleError, match=r"sm89-fp16\.onnx is damaged"):
-        check_files(bundle, Manifest.read(bundle))
+        Bundle.read(bundle).check()
     context.unlink()
     with pytest.raises(BundleError, match=r"has no engines/tensorrt-rtx-sm89-fp16\.onnx"):
-        check_files(bundle, Manifest.read(bundle))
+        Bundle.read(bundle).check()
     context.write_bytes(whole)
     (bundle / "engines" / ".1.onnx").write_bytes(b"what a killed compilation left")
     compile_bundle(bundle, EngineOptions(("sm89",)))
     assert [path.name for path in (bundle / "engines").iterdir()] == [Path(PLAN).name]
-    assert Manifest.read(bundle).engines[0].ep_context is None
-    check_files(bundle, Manifest.read(bundle))
+    assert Bundle.read(bundle).manifest.engines[0].ep_context is None
+    Bundle.read(bundle).check()
 
 
 def test_several_profiles_are_refused(bundle, capsys):
@@ -194,7 +194,7 @@ def test_several_profiles_are_refused(bundle, capsys):
     assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
     with pytest.raises(OptionError, match="--ep-context takes one profile"):
         EngineOptions(profiles=(profile, profile), ep_context=True)
-    (given,) = EngineOptions(profiles=(profile,), ep_context=True).resolve(400, Manifest.read(bundle).features)
+    (given,) = EngineOptions(profiles=(profile,), ep_context=True).resolve(Bundle.read(bundle).interface)
     assert given.seconds == (1, 1, 2)
 
 

@@ -26,7 +26,7 @@ from published import PUBLISHED
 from w2vc_exporter import ExportError, ExportOptions, export
 from w2vc_exporter.options import PRECISIONS
 from w2vc_runtime import load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 
 # `make test` takes cells that have every value of every axis; `make test-all` takes all.
 CELLS = [pytest.param(cell, marks=() if cell in covering() else pytest.mark.full) for cell in matrix()]
@@ -171,7 +171,7 @@ def test_large_weights_go_to_external_data(tmp_path, monkeypatch):
     monkeypatch.setattr("w2vc_exporter.staging.EXTERNAL_DATA_BYTES", 1000)
     theirs, checkpoint = tiny()
     bundle = export(ExportOptions(checkpoint, output=tmp_path / "bundle")).bundle
-    assert Manifest.read(bundle).graphs[0].files == ("model.onnx", "model.onnx.data")
+    assert Bundle.read(bundle).manifest.graphs[0].files == ("model.onnx", "model.onnx.data")
     assert (bundle / "model.onnx").stat().st_size < (bundle / "model.onnx.data").stat().st_size
     (clip,) = clips(8000)
     expect_alone(theirs, "ctc", load(bundle, "cpu"), [clip])

@@ -11,7 +11,7 @@ import soundfile
 from oracle import clips
 
 from w2vc_runtime import AudioError, InferenceError, Model
-from w2vc_runtime.bundle import Labels, Manifest, Tensor
+from w2vc_runtime.bundle import Bundle, Labels, Tensor
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.decoding import GreedyDecoder
 from w2vc_runtime.features import LogMel, Waveform
@@ -31,7 +31,7 @@ OUTPUTS = {
 
 def model(digits, head, values):
     """A model whose graph gives these values for all that it computes. values: [4, 32]."""
-    manifest = Manifest.read(digits["fp32"])
+    manifest = Bundle.read(digits["fp32"]).manifest
     labels = Labels(tuple(f"class {index}" for index in range(32)), "single_label_classification")
     outputs = tuple(Tensor(name, "float32", shape) for name, shape in OUTPUTS[head].items())
 
@@ -65,7 +65,7 @@ def test_the_command_names_the_file(digits, tone, monkeypatch, capsys):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_the_decoder_refuses_what_is_not_finite(value, digits):
-    decoder = GreedyDecoder(Manifest.read(digits["fp32"]).ctc)
+    decoder = GreedyDecoder(Bundle.read(digits["fp32"]).manifest.ctc)
     logits = np.zeros((4, 32), np.float32)
     decoder.decode(logits)
     logits[2, 5] = value
@@ -78,7 +78,7 @@ def test_the_largest_numbers_there_are_give_no_warning(problem_type, digits):
     values = np.full((4, 32), -3e38, np.float32)
     values[:, 5] = 3e38
     labels = Labels(tuple(map(str, range(32))), problem_type)
-    manifest = replace(Manifest.read(digits["fp32"]), labels=labels)
+    manifest = replace(Bundle.read(digits["fp32"]).manifest, labels=labels)
     answer = ANSWERS["sequence-classification"](manifest)({"logits": values[0]}, 1.0)
     assert max(answer.scores, key=lambda each: each.score).label == "5"
     assert GreedyDecoder(manifest.ctc).decode(values).tokens

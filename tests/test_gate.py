@@ -15,9 +15,9 @@ import w2vc_model
 from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.gate.references import references
 from w2vc_exporter.options import DIGITS
-from w2vc_runtime.bundle import Frames, Manifest
+from w2vc_runtime.bundle import Bundle, Frames, Interface, Tensor
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.features import Waveform
-from w2vc_runtime.sessions.base import Tensors
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.parity import verify
@@ -36,10 +36,10 @@ def bundle(request, tmp_path_factory) -> Path:
 def judge(bundle: Path, graph: onnx.ModelProto, tmp_path: Path) -> Verdict:
     path = tmp_path / "broken.onnx"
     onnx.save(graph, path)
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     model = w2vc_model.load(bundle.parent / "checkpoint", "ctc")
-    cases = references(model, manifest.features, manifest.frames, manifest.shortest, manifest.padding)
-    return verify(open_session(path, "cpu"), cases, BUDGETS["fp32"], model.chosen)
+    cases = references(model, manifest.interface)
+    return verify(open_session(path, "cpu"), cases, BUDGETS["fp32"], model.choice)
 
 
 def scale(graph: onnx.ModelProto, name: str, factor: float) -> None:
@@ -112,7 +112,7 @@ class Torch:
         self.model, self.off = model, off
 
     @torch.no_grad()
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         outputs = self.model(*(torch.from_numpy(inputs[name]) for name in self.model.inputs))
         vectors = outputs["projected_quantized_states"]
         vectors[:, ::10] += self.off * vectors.abs().max()
@@ -123,8 +123,11 @@ class Torch:
 def test_another_codevector_is_another_choice_and_no_small_difference(off, another):
     model = w2vc_model.load(tiny("wav2vec2", "group", "pretraining")[1], "pretraining")
     features = Waveform(sampling_rate=16000, do_normalize=True, return_attention_mask=True)
-    cases = references(model, features, {"frames": Frames(400, 320)}, 720, "padding-invariant")
-    verdict = verify(Torch(model, off), cases, BUDGETS["int8"], model.chosen)
+    inputs = tuple(Tensor(name, dtype, shape) for name, (dtype, shape) in model.inputs.items())
+    outputs = tuple(Tensor(name, "float32", shape) for name, shape in model.outputs.items())
+    interface = Interface(features, "padding-invariant", inputs, outputs, {"frames": Frames(400, 320)}, 720)
+    cases = references(model, interface)
+    verdict = verify(Torch(model, off), cases, BUDGETS["int8"], model.choice)
     assert verdict.same == pytest.approx(0.9 if another else 1.0, abs=0.01)
     assert (verdict.difference > 0.01) == (off == 0.02)
 

@@ -18,7 +18,7 @@ from oracle import Cell, clips, difference, tiny
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import W2vcError, load
-from w2vc_runtime.bundle import Manifest, find_graph
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
 from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.system.gpu import find_gpu
@@ -80,12 +80,12 @@ def backend(request) -> str:
 def opened(bundle: Path, backend: str, precision: str = "fp32") -> Session:
     from w2vc_runtime.engines.session import open_engine
 
-    manifest = Manifest.read(bundle)
-    return open_engine(bundle, manifest, find_graph(bundle, manifest, precision), backend)
+    manifest = Bundle.read(bundle).manifest
+    return open_engine(Bundle(bundle, manifest), precision, backend)
 
 
 def inputs(bundle: Path, *seconds: float, seed: int = 0) -> dict[str, np.ndarray]:
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     return manifest.features(clips(*(round(16000 * s) for s in seconds), seed=seed), manifest.padding)
 
 
@@ -161,9 +161,9 @@ def test_a_plan_for_another_gpu_is_refused(bundle):
     gpu = find_gpu()
     other = "sm86" if gpu.capability != "sm86" else "sm89"
     done = compile_bundle(bundle, EngineOptions((other,), (PROFILES[1],)), "fp16")
-    manifest = replace(Manifest.read(bundle), engines=(done.engine,))
+    manifest = replace(Bundle.read(bundle).manifest, engines=(done.engine,))
     with pytest.raises(W2vcError) as error:
-        open_engine(bundle, manifest, find_graph(bundle, manifest, "fp16"), "tensorrt-rtx")
+        open_engine(Bundle(bundle, manifest), "fp16", "tensorrt-rtx")
     assert "\n" not in str(error.value)
     assert other in str(error.value)
     assert gpu.capability in str(error.value)

@@ -25,7 +25,7 @@ def test_a_hub_id_becomes_the_folder_of_its_files(monkeypatch):
     assert asked["name"] == "facebook/wav2vec2-base-960h"
     assert {"config.json", "vocab.json", "*.safetensors"} <= set(asked["patterns"])
     # The bundle is named after the model, not after the hub's cache.
-    assert ExportOptions(Path("facebook/wav2vec2-base-960h"), "ctc").target == Path("wav2vec2-base-960h-ctc")
+    assert ExportOptions(Path("facebook/wav2vec2-base-960h"), "ctc").destination == Path("wav2vec2-base-960h-ctc")
 
 
 def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):

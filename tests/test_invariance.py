@@ -20,9 +20,9 @@ from w2vc_exporter.graph.passes.weights import insert_after
 from w2vc_exporter.options import DIGITS
 from w2vc_runtime import Model, OptionError, load
 from w2vc_runtime.audio.reader import read_audio
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.cli import main as run_cli
-from w2vc_runtime.sessions.base import GraphFile, Session, Tensors
+from w2vc_runtime.sessions.base import Arrays, GraphFile, Session
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession, check_cpu
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.expectations import read
@@ -95,8 +95,8 @@ def one_scale_for_the_batch(path: Path, target: Path) -> Path:
 
 def judge(bundle: Path, session: Session, precision: str) -> Verdict:
     """On the batches alone."""
-    cases, chosen = read(bundle, Manifest.read(bundle))
-    return verify(session, [case for case in cases if len(case.clips) > 1], BUDGETS[precision], chosen)
+    cases, choice = read(Bundle.read(bundle))
+    return verify(session, [case for case in cases if len(case.clips) > 1], BUDGETS[precision], choice)
 
 
 def test_one_scale_for_the_batch_is_turned_away(bundle, tmp_path):
@@ -114,7 +114,7 @@ class Leaking:
     def __init__(self, session: Session, share: float) -> None:
         self.session, self.share, self.provider = session, share, session.provider
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         outputs = self.session.run(inputs)
         batch = len(inputs["attention_mask"])
         outputs["logits"] = outputs["logits"] + np.float32(self.share * np.abs(outputs["logits"]).max() * (batch > 1))
@@ -163,7 +163,7 @@ class Intact:
     def __init__(self, session: OnnxRuntimeSession, run) -> None:
         self.session, self.intact = session, run
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         return self.intact(self.session, inputs)
 
 

@@ -19,7 +19,7 @@ from w2vc_exporter import ExportError, ExportOptions, RecipeError, export
 from w2vc_exporter.checkpoint.tokenizers import read_ctc
 from w2vc_model import CheckpointError, ConfigError
 from w2vc_runtime import load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 
 LANGUAGES = {"eng": LETTERS, "fra": [*LETTERS, "é", "ç"], "ell": [*LETTERS[:5], *"αβγδε"]}
 
@@ -73,11 +73,11 @@ def test_exported_with_its_alphabet(checkpoint, tmp_path):
     expect_alone(hugging_face(checkpoint, "fra"), "ctc", model, [clip])
     # The adapter is part of what the bundle was made from.
     other = export(ExportOptions(checkpoint, output=tmp_path / "other")).manifest
-    assert Manifest.read(result.bundle).source.sha256 != other.source.sha256
+    assert Bundle.read(result.bundle).manifest.source.sha256 != other.source.sha256
 
 
 def test_the_bundle_is_named_after_the_language(checkpoint):
-    assert ExportOptions(checkpoint, "ctc", precision="fp16", target_lang="fra").target == Path("mms-fra-ctc-fp16")
+    assert ExportOptions(checkpoint, "ctc", precision="fp16", target_lang="fra").destination == Path("mms-fra-ctc-fp16")
 
 
 def test_vocabulary_of_the_chosen_language(checkpoint, tmp_path):

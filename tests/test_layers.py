@@ -13,10 +13,10 @@ from oracle import ARCHITECTURES, BRIEF, TINY, build, save, untrained
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_exporter.graph.layers import ends, inherit, parts, said
-from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
 from w2vc_model import load as load_model
 from w2vc_runtime.sessions.select import open_session
@@ -92,7 +92,7 @@ def test_what_passes_make_belongs_to_the_layer_that_it_is_in(tmp_path):
     kept = [name for label, names in parts(graph.graph).items() if label != "2" for name in names]
     one = rewritten(QuantizeMatMul(keep=kept))
     assert [label for label, operators in one.items() if "QuantizeLinear" in operators] == ["2"]
-    halves = rewritten(ReducePrecision(), Unpack())
+    halves = rewritten(ReducePrecision(), EmulateHalf())
     assert all("Cast" in halves[label] for label in ("front", "1", "2", "head"))
 
 

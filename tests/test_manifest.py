@@ -19,7 +19,7 @@ from test_command_line import refused
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import load
-from w2vc_runtime.bundle import HEADS, FileEntry, Manifest, check_files, digest, file_entry
+from w2vc_runtime.bundle import HEADS, Bundle, FileEntry, Manifest, digest, file_entry
 from w2vc_runtime.bundle.onnx_file import OnnxFileError, references
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.documents import reader as documents
@@ -64,7 +64,7 @@ def refusal(bundle: Path, values: dict) -> str:
 
 def test_a_manifest_is_written_as_it_was_read(digits, keywords):
     for path in (digits["fp16"], keywords):
-        assert Manifest.read(path).to_json() == (path / "manifest.json").read_text()
+        assert Bundle.read(path).manifest.to_json() == (path / "manifest.json").read_text()
 
 
 def test_registries_are_those_of_the_types():
@@ -154,7 +154,7 @@ def test_weights_outside_what_a_graph_has_are_refused(bundle, tone):
     with_data(bundle, "more.data")
     with pytest.raises(BundleError, match=r"would open 'more\.data', which its manifest does not name"):
         load(bundle, "cpu")
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     graph = dataclasses.replace(manifest.graphs[0], files=("model.onnx", "more.data"))
     files = manifest.files | {"more.data": file_entry(bundle / "more.data")}
     manifest = dataclasses.replace(manifest, graphs=(graph,), files=files)
@@ -211,9 +211,9 @@ def test_an_engine_wraps_its_own_plan(bundle):
         context.write_bytes(content)
         return dataclasses.replace(manifest, engines=(dataclasses.replace(engine, ep_context=file_entry(context)),))
 
-    check_files(bundle, wrapped(own))
+    Bundle(bundle, wrapped(own)).check()
     with pytest.raises(BundleError, match="would open '/plan2'"):
-        check_files(bundle, wrapped(own.replace(b"a.plan", b"/plan2")))
+        Bundle(bundle, wrapped(own.replace(b"a.plan", b"/plan2"))).check()
 
 
 def test_engines_are_not_put_outside_the_bundle(bundle):

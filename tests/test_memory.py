@@ -16,7 +16,7 @@ from conftest import DEMO_AUDIO
 from w2vc_exporter import ExportOptions, export
 from w2vc_model.attention import POSITION_KINDS
 from w2vc_runtime import AudioError, InferenceError, load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.footprint import PAIRS, Footprint
 from w2vc_runtime.system import memory
@@ -82,7 +82,7 @@ def test_the_estimate_is_above_the_truth_and_near_it(name, provider, digits, ber
     code = "model.infer([clip(1)]); print(peak()); model.infer([clip({})] * {}); print(peak())"
     for batch, seconds, within in ((1, 60, 1.8), (4, 25, 1.8)):
         before, highest = measured(bundle, provider, code.format(seconds, batch))
-        estimate = Footprint.of(bundle, Manifest.read(bundle), provider).needed(batch, 16000 * seconds) / 1e6
+        estimate = Footprint.of(Bundle.read(bundle), provider).needed(batch, 16000 * seconds) / 1e6
         assert highest - before < estimate < within * (highest - before)
 
 
@@ -93,16 +93,16 @@ def test_every_position_kind_has_an_estimate():
 
 
 def test_nothing_is_known_of_gpus_or_without_a_configuration(digits, tmp_path):
-    manifest = Manifest.read(digits["fp32"])
-    assert Footprint.of(digits["fp32"], manifest, "cuda") is None
-    assert Footprint.of(tmp_path, manifest, "cpu") is None
+    manifest = Bundle.read(digits["fp32"]).manifest
+    assert Footprint.of(Bundle(digits["fp32"], manifest), "cuda") is None
+    assert Footprint.of(Bundle(tmp_path, manifest), "cpu") is None
     for broken in ("[]", "{}", "[" * 100_000, '{"num_attention_heads": 0}', '{"num_attention_heads": "many"}'):
         (tmp_path / "config.json").write_text(broken)
-        assert Footprint.of(tmp_path, manifest, "cpu") is None
+        assert Footprint.of(Bundle(tmp_path, manifest), "cpu") is None
 
 
 def test_the_longest_clip_takes_what_there_is(digits):
-    footprint = Footprint.of(digits["fp32"], Manifest.read(digits["fp32"]), "cpu")
+    footprint = Footprint.of(Bundle.read(digits["fp32"]), "cpu")
     for available in (1e8, 1e9, 1e11):
         assert footprint.needed(1, footprint.longest(available)) == pytest.approx(available, rel=1e-3)
     assert footprint.longest(0) == 0
@@ -203,7 +203,7 @@ def test_a_batch_is_padded_within_bounds(digits):
 def test_a_batch_of_what_fits_alone_is_split(digits, monkeypatch):
     model = load(digits["fp32"], "cpu")
     clips = dict.fromkeys(range(4), np.zeros(16000 * 40))
-    alone = Footprint.of(digits["fp32"], model.manifest, "cpu").needed(1, 16000 * 40)
+    alone = Footprint.of(Bundle(digits["fp32"], model.manifest), "cpu").needed(1, 16000 * 40)
     monkeypatch.setattr(memory, "available_bytes", lambda: int(2.5 * alone))
     assert [len(batch) for batch in model._batches(clips, 8)] == [2, 2]
 

@@ -17,7 +17,7 @@ from oracle import ARCHITECTURES, CLASSES, model_class, tiny
 from w2vc_exporter import ExportOptions, cli
 from w2vc_exporter import staging as bundle
 from w2vc_exporter.errors import ExportError
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 
 FAMILIES = {configuration: name for name, (configuration, _) in ARCHITECTURES.items()}.values()
 NAMED = [
@@ -78,7 +78,7 @@ def test_the_head_that_was_taken_is_said_and_force_replaces(tmp_path, capsys):
     assert content(target) == before
     assert cli.main([*arguments, "--head", "base", "--fp16", "--force"]) == 0
     assert "which config.json names" not in capsys.readouterr().out
-    assert [graph.precision for graph in Manifest.read(target).graphs] == ["fp16"]
+    assert [graph.precision for graph in Bundle.read(target).manifest.graphs] == ["fp16"]
     assert not (target / "model.onnx").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 

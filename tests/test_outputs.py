@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from w2vc_runtime import InferenceError
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.model import Model
 from w2vc_runtime.sessions.checked import CheckedSession
 
@@ -27,8 +27,8 @@ class Gives:
 
 
 def model(digits, outputs) -> Model:
-    manifest = Manifest.read(digits["fp32"])
-    return Model(manifest, CheckedSession(Gives(outputs), manifest))
+    manifest = Bundle.read(digits["fp32"]).manifest
+    return Model(manifest, CheckedSession(Gives(outputs), manifest.interface))
 
 
 def test_what_fits_is_answered(digits):

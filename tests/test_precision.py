@@ -16,15 +16,15 @@ from oracle import TINY, build, clips, difference, save, tiny
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, export
 from w2vc_exporter.gate.references import read_budget
+from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
 from w2vc_exporter.precision.fitting import Fitting
 from w2vc_exporter.precision.ranges import cpu_session
 from w2vc_model import load as load_model
 from w2vc_runtime import OptionError, load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.select import open_session
 
@@ -58,7 +58,7 @@ def test_every_precision_in_one_bundle(cell, tmp_path):
     }
     assert set(json.loads((tmp_path / "b" / "report.json").read_text())["precisions"]) == set(ALL.split(","))
     assert run_cli.main(["verify", str(tmp_path / "b"), "--provider", "cpu"]) == 0
-    assert Manifest.read(tmp_path / "b") == result.manifest
+    assert Bundle.read(tmp_path / "b").manifest == result.manifest
 
 
 def types(path: Path) -> dict[str, set[int]]:
@@ -105,7 +105,7 @@ def test_what_overflows_is_found_kept_in_fp32_and_listed(overflowing, tmp_path):
     plain = trace(load_model(overflowing, "ctc"))
     ReducePrecision()(plain)
     assert np.isfinite(logits(plain, tmp_path)).all()  # ONNX Runtime's CPU provider does not notice
-    Unpack()(plain)
+    EmulateHalf()(plain)
     assert np.isnan(logits(plain, tmp_path)).any()
 
     result = export(ExportOptions(overflowing, precision="fp16", output=tmp_path / "b"))

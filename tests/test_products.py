@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from test_reduce_precision import model, run
 
-from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.quantization import products
 from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic

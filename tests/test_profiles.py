@@ -16,7 +16,7 @@ from parity import expect_alone, long_enough
 
 from w2vc_exporter import ExportError, ExportOptions, RejectedError, cli, export
 from w2vc_runtime import OptionError, load
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.openvino import OpenVinoSession
 
@@ -63,7 +63,7 @@ def test_every_form_computes_the_same(written, provider):
 
 def test_the_manifest_says_what_a_graph_is_written_for_and_auto_takes_it(written, monkeypatch, capsys):
     for provider, bundle in written.items():
-        assert {graph.provider for graph in Manifest.read(bundle).graphs} == {provider}
+        assert {graph.provider for graph in Bundle.read(bundle).manifest.graphs} == {provider}
         assert run_cli.main(["info", str(bundle)]) == 0
         assert f"fp32 (model.onnx, opset 20, for {provider})" in capsys.readouterr().out
     assert load(written["openvino"], "auto", "int8").provider == "openvino"

@@ -14,7 +14,7 @@ import pytest
 from gpu_providers import StandIn, parts, stand_in
 
 from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
-from w2vc_runtime.bundle import Engine, EngineProfile, Manifest
+from w2vc_runtime.bundle import Bundle, Engine, EngineProfile, Manifest
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import BACKENDS, identity, session
 from w2vc_runtime.sessions import onnx_runtime
@@ -53,11 +53,11 @@ def engines(gpus, monkeypatch):
 def test_the_engine_of_a_bundle_comes_first(backend, engines, digits, monkeypatch):
     bundle, manifest, graph = parts(digits["fp16"])
     compiled_bundle = with_engine(manifest, backend)
-    assert open_bundle(bundle, compiled_bundle, graph, backend).provider == backend
-    assert engines.pop() == (bundle, compiled_bundle, graph, backend)
+    assert open_bundle(Bundle(bundle, compiled_bundle), graph, backend).provider == backend
+    assert engines.pop() == (Bundle(bundle, compiled_bundle), graph.precision, backend)
     monkeypatch.setattr(identity, "find_engine", only(backend))
-    assert open_bundle(bundle, compiled_bundle, graph, "auto").provider == backend
-    assert engines.pop() == (bundle, compiled_bundle, graph, backend)
+    assert open_bundle(Bundle(bundle, compiled_bundle), graph, "auto").provider == backend
+    assert engines.pop() == (Bundle(bundle, compiled_bundle), graph.precision, backend)
     assert StandIn.made == []
 
 
@@ -88,7 +88,7 @@ def test_without_an_engine_the_line_says_what_compiles_it(backend, target, gpus,
     # One of another precision is no engine of this graph.
     bundle, manifest, graph = parts(digits["fp32"])
     with pytest.raises(OptionError, match=f"has no {backend} engine in fp32; compile one with"):
-        open_bundle(bundle, with_engine(manifest, backend, "fp16"), graph, backend)
+        open_bundle(Bundle(bundle, with_engine(manifest, backend, "fp16")), graph, backend)
     assert StandIn.made == []
 
 
@@ -99,7 +99,7 @@ def test_engines_need_the_bundle_and_a_graph_that_tensorrt_has_kernels_for(backe
     bundle, manifest, graph = parts(digits["fp16"])
     dynamic = dataclasses.replace(graph, precision="int8", provider="cpu")
     with pytest.raises(OptionError, match="TensorRT has no kernels for it"):
-        open_bundle(bundle, manifest, dynamic, backend)
+        open_bundle(Bundle(bundle, manifest), dynamic, backend)
 
 
 REFUSALS = {
@@ -120,10 +120,10 @@ def test_an_engine_that_does_not_run_is_an_error_by_name_and_passed_over_by_auto
     monkeypatch.setattr({"find_engine": identity, "open_engine": session}[name], name, refuse)
     bundle, manifest, graph = parts(digits["fp16"])
     with pytest.raises(type(error), match=str(error)):
-        open_bundle(bundle, with_engine(manifest), graph, "tensorrt-rtx")
+        open_bundle(Bundle(bundle, with_engine(manifest)), graph, "tensorrt-rtx")
     assert StandIn.made == []
     caplog.set_level(logging.INFO, "w2vc")
-    assert open_bundle(bundle, with_engine(manifest), graph, "auto").provider == "cuda"
+    assert open_bundle(Bundle(bundle, with_engine(manifest)), graph, "auto").provider == "cuda"
     (record,) = [each for each in caplog.records if each.args[0] == "tensorrt-rtx"]
     assert (record.levelname, record.getMessage()) == (
         level,
@@ -140,7 +140,7 @@ def test_an_engine_is_found_before_it_is_opened(gpus, digits, monkeypatch):
     monkeypatch.setattr(identity, "module_of", lambda backend: None)
     monkeypatch.setattr(session, "open_engine", None)
     bundle, manifest, graph = parts(digits["fp16"])
-    found = survey(bundle, with_engine(manifest), graph)
+    found = survey(Bundle(bundle, with_engine(manifest)), graph)
     assert str(found["tensorrt-rtx"]) == "there is no NVIDIA driver here"
     assert found["cuda"] is None
 
@@ -173,16 +173,16 @@ def test_auto_without_anything_asks_for_the_least(digits, monkeypatch):
 
 def test_what_a_graph_is_written_for_comes_first(engines, digits, monkeypatch):
     bundle, manifest, graph = parts(digits["fp32"])
-    assert list(survey(bundle, manifest, graph)) == ["tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu"]
+    assert list(survey(Bundle(bundle, manifest), graph)) == ["tensorrt-rtx", "tensorrt", "cuda", "openvino", "cpu"]
     for written_for in PROVIDERS:
-        names = survey(bundle, manifest, dataclasses.replace(graph, provider=written_for))
+        names = survey(Bundle(bundle, manifest), dataclasses.replace(graph, provider=written_for))
         assert next(iter(names)) == written_for
         assert set(names) == set(PROVIDERS)
     tensorrt = dataclasses.replace(graph, provider="tensorrt")
-    assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "tensorrt"
-    assert open_bundle(bundle, manifest, graph, "auto").provider == "tensorrt-rtx"
+    assert open_bundle(Bundle(bundle, manifest), tensorrt, "auto").provider == "tensorrt"
+    assert open_bundle(Bundle(bundle, manifest), graph, "auto").provider == "tensorrt-rtx"
     monkeypatch.setattr(identity, "find_engine", only())
-    assert open_bundle(bundle, manifest, tensorrt, "auto").provider == "cuda"
+    assert open_bundle(Bundle(bundle, manifest), tensorrt, "auto").provider == "cuda"
 
 
 def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, monkeypatch):

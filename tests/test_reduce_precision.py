@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from oracle import clips, padded
 
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
+from w2vc_runtime.bundle import Bundle
 
 
 def model(nodes, inputs, outputs, constants=None) -> ir.Model:
@@ -157,11 +158,10 @@ def test_integers_are_left_alone():
 
 @pytest.mark.parametrize("gain", [0.0, 1e-4, 1.0, 30.0])
 def test_digits_in_half_precision_have_no_nan_at_any_level(digits, gain):
-    from w2vc_runtime.bundle import Manifest
     from w2vc_runtime.sessions.select import open_session
 
     bundle = digits["fp16"]
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     batch = [clip * np.float32(gain) for clip in clips(24000, 9000)]
     session = open_session(bundle / manifest.graphs[0].files[0], "cpu")
     assert np.isfinite(session.run(manifest.features(batch, manifest.padding))["logits"]).all()

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -19,15 +20,15 @@ from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.certificate.html import render
 from w2vc_exporter.cli import summary
 from w2vc_exporter.gate.references import references
+from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
-from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.trace import trace
 from w2vc_exporter.pipeline import ExportResult
 from w2vc_exporter.precision.drift import Layers
 from w2vc_model import load as load_model
 from w2vc_runtime.bench import plots
 from w2vc_runtime.bench.measure import measure
-from w2vc_runtime.bundle import Kept, Manifest, digest
+from w2vc_runtime.bundle import Bundle, Kept, digest
 from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.verify.cases import GAINS
 from w2vc_runtime.verify.verdict import BUDGETS, Row, Verdict, percent
@@ -186,7 +187,7 @@ def test_a_table_too_wide_for_a_phone_says_that_it_scrolls(report):
 
 def test_the_report_belongs_to_its_bundle(result, report):
     assert json.loads((result.bundle / "report.json").read_text()) == report
-    assert report["manifest"] == Manifest.read(result.bundle).sha256
+    assert report["manifest"] == Bundle.read(result.bundle).manifest.sha256
     assert report["sha256"] == digest(report)
     files = {path.name for path in result.bundle.iterdir()}
     assert set(result.manifest.files) == files - {"manifest.json", "report.json", "report.html"}
@@ -224,7 +225,7 @@ def test_drift_is_that_of_each_layer(result, report, tmp_path):
 
     model = load_model(tiny()[1], "ctc")
     manifest = result.manifest
-    cases = references(model, manifest.features, manifest.frames, manifest.shortest, manifest.padding)
+    cases = references(model, manifest.interface)
     ir.save(trace(model), tmp_path / "master.onnx")
     probe = Layers(tmp_path / "master.onnx", cases, tmp_path)
     assert [row["difference"] for row in probe.drift(ir.load(tmp_path / "master.onnx"))] == [0.0, 0.0]
@@ -235,7 +236,7 @@ def test_drift_is_that_of_each_layer(result, report, tmp_path):
         if node.op_type == "Conv" and node.metadata_props["layer"] == "2"
     )  # fmt: skip
     ReducePrecision(keep=[name for name in names if name != product.name])(master)
-    Unpack()(master)
+    EmulateHalf()(master)
     first, second = probe.drift(master)
     assert first["difference"] == 0.0
     assert second["difference"] > 0.0
@@ -256,10 +257,10 @@ def test_what_is_measured(result, report, monkeypatch):
 
     monkeypatch.setattr(w2vc_runtime.bench.measure, "LONGEST_SECONDS", 0.0)
     monkeypatch.setitem(sys.modules, "openvino", None)
-    short = measure(result.bundle, result.manifest)["precisions"]
+    short = measure(Bundle(result.bundle, result.manifest))["precisions"]
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [1.0]
     monkeypatch.setattr(w2vc_runtime.bench.measure, "SECONDS", SECONDS)
-    short = measure(result.bundle, result.manifest)["precisions"]
+    short = measure(Bundle(result.bundle, result.manifest))["precisions"]
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [0.5]
     assert short["fp32"]["note"] == "not measured from 1 s on: a run would take over 0 s"
     assert short["bf16"]["note"] == "not measured: provider openvino is not here"
@@ -278,7 +279,7 @@ def test_a_provider_that_fails_is_noted_and_no_more(result, monkeypatch):
         return Failing()
 
     monkeypatch.setattr(w2vc_runtime.bench.measure, "open_session", refuse)
-    measured = measure(result.bundle, result.manifest)
+    measured = measure(Bundle(result.bundle, result.manifest))
     notes = {precision: each["note"] for precision, each in measured["precisions"].items()}
     assert notes["fp32"] == "not measured from 1 s on: provider cpu failed"
     assert notes["int8"] == "not measured: provider cpu cannot load this graph"
@@ -290,7 +291,7 @@ def test_what_is_slower_is_said(result, monkeypatch):
     monkeypatch.setattr(w2vc_runtime.bench.measure, "_time", lambda session, inputs: next(seconds))
     monkeypatch.setattr(w2vc_runtime.bench.measure, "SECONDS", SECONDS)
     graphs = tuple(graph for graph in result.manifest.graphs if graph.precision in ("fp32", "int8", "fp16"))
-    measured = measure(result.bundle, type(result.manifest)(**{**vars(result.manifest), "graphs": graphs}))
+    measured = measure(Bundle(result.bundle, replace(result.manifest, graphs=graphs)))
     assert measured["slower"] == [
         "int8 is slower than fp32 on this machine (provider cpu): 2.8 times as long for 0.5 s"
     ]  # fp16 is faster, and 2 % is no difference

@@ -15,7 +15,7 @@ from plans import PROFILE, TYPES, expect_interface, expect_plan, expect_types, r
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import EngineError
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle, Manifest
 from w2vc_runtime.engines import EngineOptions, compile_bundle, worker
 
 tensorrt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
@@ -37,7 +37,7 @@ def parsed(bundle: Path, manifest: Manifest, precision: str):
 
 @pytest.mark.parametrize("precision", TYPES)
 def test_products_in_another_type_are_noticed(precision, halves):
-    network = parsed(halves, Manifest.read(halves), precision)
+    network = parsed(halves, Bundle.read(halves).manifest, precision)
     expect_types(network, precision)
     for other in TYPES.keys() - {precision}:
         with pytest.raises(AssertionError, match=TYPES[other]):
@@ -61,7 +61,7 @@ def test_a_statistic_in_half_precision_is_noticed(kind):
 @pytest.mark.parametrize("change", [{"name": "scores"}, {"dtype": "int64"}, {"shape": ("batch", "frames", 31)}])
 @pytest.mark.parametrize("side", ["inputs", "outputs"])
 def test_another_interface_is_noticed(side, change, halves):
-    manifest = Manifest.read(halves)
+    manifest = Bundle.read(halves).manifest
     network = parsed(halves, manifest, "fp32")
     expect_interface(network, manifest)
     first, *others = getattr(manifest, side)
@@ -81,7 +81,7 @@ def test_what_a_gpu_cannot_do_is_refused(precision, fault, halves):
     """TensorRT-RTX compiles fp16 alone for sm75; the other precisions are not ours to mend."""
     with pytest.raises(EngineError, match=fault):
         compile_bundle(halves, EngineOptions(("sm75",), (PROFILE,)), precision)
-    assert Manifest.read(halves).engines == ()
+    assert Bundle.read(halves).manifest.engines == ()
 
 
 def test_every_target_takes_fp16(halves, tmp_path):
@@ -99,7 +99,7 @@ def test_every_target_takes_fp16(halves, tmp_path):
 def test_static_int8_compiles(cell, tmp_path):
     checkpoint = tiny(*cell, brief=True)[1]
     bundle = export(ExportOptions(checkpoint, precision="int8", provider="tensorrt", output=tmp_path / "bundle")).bundle
-    network = parsed(bundle, Manifest.read(bundle), "int8")
+    network = parsed(bundle, Bundle.read(bundle).manifest, "int8")
     kinds = [network.get_layer(i).type for i in range(network.num_layers)]
     assert kinds.count(tensorrt.LayerType.DEQUANTIZE) > kinds.count(tensorrt.LayerType.QUANTIZE) > 0
     expect_plan(bundle, "int8")

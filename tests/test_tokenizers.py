@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizer, Wav2Vec2CTCTokenizer, Wav2Vec2Phon
 from w2vc_exporter import RecipeError
 from w2vc_exporter.checkpoint.tokenizers import read_ctc
 from w2vc_runtime import BundleError, load
-from w2vc_runtime.bundle import FILE_NAME, Ctc, Manifest
+from w2vc_runtime.bundle import FILE_NAME, Bundle, Ctc
 from w2vc_runtime.decoding import GreedyDecoder, Hypothesis
 
 PHONEMES = [
@@ -398,7 +398,7 @@ def test_phonemes_have_words_where_there_is_a_delimiter(delimiter, expected):
 
 def test_a_kind_from_the_future_is_refused(digits, tmp_path):
     bundle = Path(shutil.copytree(digits["fp32"], tmp_path / "bundle"))
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     manifest = dataclasses.replace(manifest, ctc=dataclasses.replace(manifest.ctc, kind="syllables"))
     (bundle / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
     with pytest.raises(BundleError, match=r"ctc\.kind is 'syllables', and must be one of characters, phonemes"):

@@ -20,7 +20,7 @@ from w2vc_runtime.documents.typed import plain
 from w2vc_runtime.verify.error_rate import ErrorRates
 from w2vc_runtime.verify.parity import verify
 from w2vc_runtime.verify.reference import Expected, Reference
-from w2vc_runtime.verify.verdict import BUDGETS, Audio, Budget, Heard, Row, Verdict, error_percent, percent, worst
+from w2vc_runtime.verify.verdict import BUDGETS, Audio, Budget, Row, Verdict, WordErrors, error_percent, percent, worst
 
 ROUNDED = "ONNX Runtime with every rounding computed"
 
@@ -116,7 +116,7 @@ def test_a_bundle_whose_reference_is_nan_fails(field, digits, tmp_path, capsys):
 
 def verdict(difference: float, same: int, wer: float, problems: tuple[str, ...] = ()) -> Verdict:
     rows = (Row("a", 1, 1.0, difference, 100, same), Row("b", 1, 1.0, difference / 2, 100, 100))
-    heard = Heard(100, ErrorRates(0.01, 0.0), ErrorRates(wer, 0.0))
+    heard = WordErrors(100, ErrorRates(0.01, 0.0), ErrorRates(wer, 0.0))
     return Verdict(Budget(0.1, 0.5, 9), rows, problems, Audio("calls", 1, 2.0, heard))
 
 
@@ -124,7 +124,7 @@ def test_each_figure_is_that_of_the_worst_session():
     one, other = verdict(0.05, 90, 0.01), verdict(0.01, 80, 0.03)
     for together in (worst({"one": one, "other": other}), worst({"other": other, "one": one})):
         assert not together.problems
-        assert (together.difference, together.same, together.rise) == (0.05, 0.9, 2.0)
+        assert (together.difference, together.same, together.wer_rise) == (0.05, 0.9, 2.0)
         assert [row.same for row in together.rows] == [80, 100]
         assert {each.session: (each.difference, each.same, each.wer) for each in together.sessions} == {
             "one": (0.05, 0.95, 0.01), "other": (0.01, 0.9, 0.03)

@@ -17,7 +17,7 @@ from test_architecture import FORBID, python
 from test_command_line import refused
 
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime.bundle import Manifest, digest, file_entry
+from w2vc_runtime.bundle import Bundle, digest, file_entry
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.verify import cases
 from w2vc_runtime.verify import expectations as stored
@@ -34,7 +34,7 @@ def bundle(digits, tmp_path) -> Path:
 
 def sign(bundle: Path, files: bool = True) -> None:
     """Make the hashes fit again, as one would who wanted a bundle to look intact."""
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     if files:
         manifest = dataclasses.replace(manifest, files={name: file_entry(bundle / name) for name in manifest.files})
     (bundle / "manifest.json").write_text(manifest.to_json())
@@ -62,7 +62,8 @@ def rename(graph: onnx.ModelProto) -> None:
 
 
 def test_a_bundle_proves_itself_without_pytorch(digits):
-    code = f"from w2vc_runtime.cli.main import main; sys.exit(main(['verify', {str(digits['fp16'])!r}, '--provider', 'cpu']))"
+    command = ["verify", str(digits["fp16"]), "--provider", "cpu"]
+    code = f"from w2vc_runtime.cli.main import main; sys.exit(main({command!r}))"
     result = python(FORBID.format(names=["torch", "onnx", "transformers", "w2vc_exporter", "w2vc_model"]) + code)
     assert result.returncode == 0, result.stderr
     header, row = result.stdout.splitlines()
@@ -158,7 +159,7 @@ def test_bundles_that_hold_no_reference_or_another(bundle, capsys):
         np.savez(bundle / "verification.npz", **broken)
         sign(bundle)
         assert "verification.npz does not fit the manifest" in refused(capsys, run_cli.main, "verify", bundle)
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     files = {name: entry for name, entry in manifest.files.items() if name != "verification.npz"}
     (bundle / "manifest.json").write_text(dataclasses.replace(manifest, files=files).to_json())
     sign(bundle)

@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 from harness import Cell, Measure, Report, one_line, run
 
-from w2vc_runtime.bundle import FILE_NAME, Manifest
+from w2vc_runtime.bundle import FILE_NAME, Bundle, Manifest
 from w2vc_runtime.engines import EngineOptions, compile_bundle
 from w2vc_runtime.errors import W2vcError
 
@@ -53,7 +53,7 @@ def complete(folder: Path, bundle: Cell) -> bool:
 def exported(path: Path, precisions: Sequence[str]) -> Manifest | None:
     """The manifest of a bundle with graphs in these precisions; None where this w2vc reads no such bundle there."""
     try:
-        manifest = Manifest.read(path)
+        manifest = Bundle.read(path).manifest
     except W2vcError:
         return None
     return manifest if {graph.precision for graph in manifest.graphs} >= set(precisions) else None
@@ -97,7 +97,7 @@ def ensure(folder: Path, bundle: Cell) -> Cell:
         if (path / FILE_NAME).is_file():  # one of another version, or with other precisions
             shutil.rmtree(path)
         _export(path, bundle)
-    manifest = Manifest.read(path)
+    manifest = Bundle.read(path).manifest
     for backend, targets, precision in missing_engines(manifest, bundle):
         profiles = (_profile(manifest),) if bundle["verified"] else ()
         try:

@@ -22,7 +22,7 @@ from typing import Any
 import bundles
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 
-from w2vc_runtime.bundle import Engine, Manifest, find_graph
+from w2vc_runtime.bundle import Bundle, Engine, Manifest
 from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify import expectations as stored
@@ -90,8 +90,8 @@ def names(target: str) -> list[str]:
 def measuring(job: Cell) -> Measure:
     """Task of a worker: one plan after the other."""
     bundle = Path(job["bundle"])
-    manifest = Manifest.read(bundle)
-    references, chosen_output = stored.read(bundle, manifest)
+    manifest = Bundle.read(bundle).manifest
+    references, chosen_output = stored.read(Bundle(bundle, manifest))
     if job["device"] == "gpu":  # what starts once a process is no part of loading a plan
         from w2vc_runtime.engines.cuda import Device
         from w2vc_runtime.engines.identity import module_of
@@ -138,9 +138,9 @@ def refusal(bundle: Path, engine: Engine) -> str | None:
     """Why w2vc would not run a plan here, by its identity; None if it would."""
     from w2vc_runtime.engines.identity import find_engine
 
-    manifest = replace(Manifest.read(bundle), engines=(engine,))
+    manifest = replace(Bundle.read(bundle).manifest, engines=(engine,))
     try:
-        find_engine(bundle, manifest, find_graph(bundle, manifest, engine.precision), engine.backend)
+        find_engine(Bundle(bundle, manifest), engine.precision, engine.backend)
     except W2vcError as error:
         return one_line(error)
     return None
@@ -149,11 +149,11 @@ def refusal(bundle: Path, engine: Engine) -> str | None:
 def opened(bundle: Path, manifest: Manifest, engine: Engine, device: str) -> Any:
     """A session on the plan, whatever it was built for; on the CPU one on its graph instead."""
     if device == "cpu":
-        graph = find_graph(bundle, manifest, engine.precision)
-        return open_session(bundle / graph.files[0], "cpu", graph.precision)
+        read = Bundle(bundle, manifest)
+        return open_session(read.file(read.graph(engine.precision)), "cpu", engine.precision)
     from w2vc_runtime.engines.session import EngineSession
 
-    return EngineSession(bundle, manifest, engine)
+    return EngineSession(Bundle(bundle, manifest), engine)
 
 
 def calls(session: Any, inputs: Any) -> Cell:

@@ -33,7 +33,7 @@ import numpy as np
 from flops import flops
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 
-from w2vc_runtime.bundle import Manifest, find_graph
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.sessions.select import open_session
 
 Arrays = dict[str, np.ndarray]
@@ -100,8 +100,8 @@ class Speed:
         self.where = torch.device("cuda" if self.device == "gpu" else "cpu")
         self.type = bundles.dtype(self.precision)
         self.bundle = Path(job["bundles"]) / self.described["name"]
-        self.manifest = Manifest.read(self.bundle)
-        self.graph = find_graph(self.bundle, self.manifest, self.precision)
+        self.manifest = Bundle.read(self.bundle).manifest
+        self.graph = Bundle(self.bundle, self.manifest).graph(self.precision)
         self.model = bundles.model(self.described).to(self.where, self.type).eval()
         with suppress(ValueError):  # it has no such attention
             self.model.set_attn_implementation("sdpa")
@@ -210,8 +210,8 @@ class Speed:
         from w2vc_runtime.engines.identity import find_engine
         from w2vc_runtime.engines.session import EngineSession
 
-        engine = find_engine(self.bundle, self.manifest, self.graph, backend)
-        return self._run(EngineSession(self.bundle, self.manifest, engine, cuda_graphs=graphs))
+        engine = find_engine(Bundle(self.bundle, self.manifest), self.precision, backend)
+        return self._run(EngineSession(Bundle(self.bundle, self.manifest), engine, cuda_graphs=graphs))
 
     def _compiled(self, mode: str) -> Run:
         return _Torch(self, self.torch.compile(self.model, mode=mode, dynamic=False), guard=self.torch.no_grad)

@@ -15,7 +15,7 @@ from .api import export
 from .certificate.report import PAGE
 from .errors import RejectedError
 from .options import ALL, HEADS, PADDINGS, PRECISIONS, ExportOptions
-from .precision.forms import PROFILES
+from .precision.forms import FORMS
 
 if TYPE_CHECKING:
     from .pipeline import ExportResult
@@ -64,7 +64,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
     )
     parser.add_argument(
         "--provider",
-        choices=list(filter(None, PROFILES)),
+        choices=list(filter(None, FORMS)),
         help="what will run it; by default a form that is good everywhere, and int8 for ONNX Runtime on CPUs",
     )
     for name in PRECISIONS[1:]:

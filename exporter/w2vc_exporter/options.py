@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from w2vc_runtime.engines import EngineOptions, check_graph
 
 from .errors import ExportError
-from .precision.forms import PROFILES
+from .precision.forms import FORMS
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 Padding = Literal["padding-invariant", "hf-exact"]
@@ -100,7 +100,7 @@ class ExportOptions:
         for name, value, allowed in (
             ("head", self.head, (None, *HEADS)),
             ("padding", self.padding, PADDINGS),
-            ("provider", self.provider, PROFILES),
+            ("provider", self.provider, FORMS),
         ):
             if value not in allowed:
                 raise ExportError(f"unknown {name} {value!r}; known: {', '.join(filter(None, allowed))}")
@@ -174,7 +174,7 @@ class ExportOptions:
         return tuple(sorted(set(self.hidden_states)))
 
     @property
-    def target(self) -> Path:
+    def destination(self) -> Path:
         """The directory of the bundle."""
         if self.output is not None:
             return Path(self.output)

@@ -1,4 +1,4 @@
-"""The export itself: read, trace, reduce, verify, publish."""
+"""The export itself: read, trace, judge, build, certify, compile, publish."""
 
 from __future__ import annotations
 
@@ -15,53 +15,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import w2vc_model
-from w2vc_model import SpeechModel
-from w2vc_model.checkpoint import adapter_file
-from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
-from w2vc_model.weights import weight_files
-from w2vc_runtime.bundle import (
-    FILE_NAME,
-    Budget,
-    Certified,
-    Ctc,
-    Engine,
-    Frames,
-    Graph,
-    Labels,
-    Manifest,
-    Source,
-    Tensor,
-    file_entry,
-)
+from w2vc_model import ModelError
+from w2vc_runtime.bundle import FILE_NAME, Budget, Bundle, Certified, Engine, Graph, Manifest, file_entry
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.cli.progress import Notify, Progress
-from w2vc_runtime.decoding.greedy import GreedyDecoder
 from w2vc_runtime.documents.typed import build
 from w2vc_runtime.engines import EngineOptions, compile_graph
-from w2vc_runtime.features import Recipe
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.onnx_runtime import check_int8, import_onnxruntime
 from w2vc_runtime.system.version import own_version
-from w2vc_runtime.verify import expectations as stored
-from w2vc_runtime.verify.cases import make
-from w2vc_runtime.verify.parity import Decode, verify
+from w2vc_runtime.verify import expectations
+from w2vc_runtime.verify.parity import verify
 from w2vc_runtime.verify.reference import Reference
 from w2vc_runtime.verify.verdict import Verdict
 
-from . import staging as bundle
+from . import staging
 from .certificate import report
-from .checkpoint.hub import find_checkpoint
-from .checkpoint.recipes import COPIED, read_features
-from .checkpoint.tokenizers import notes, read_ctc
+from .checkpoint.recipes import COPIED
+from .checkpoint.tokenizers import notes
 from .errors import ExportError, RejectedError
-from .gate.corpus import Corpus, read_corpus
 from .gate.references import REFERENCE, read_budget, references
 from .graph.save import drop_weights, write
 from .graph.trace import OPSET, trace
 from .options import ExportOptions
 from .precision.drift import Layers
 from .precision.fitting import Fitting, Judge
-from .precision.forms import PROFILES
+from .precision.forms import FORMS
+from .subject import Subject, read_subject
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -83,141 +63,82 @@ class ExportResult:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What a graph is held to.
+
+    cases: what PyTorch computes. judge: compares a graph with it. calibration: inputs that the scales of int8 are
+    measured on; empty for those of the cases.
+    """
+
+    cases: list[Reference]
+    judge: Judge
+    calibration: list[Arrays]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A graph in one precision. drift: from fp32, by layer; empty for fp32 itself."""
+
+    graph: Graph
+    verdict: Verdict
+    drift: list[dict[str, Any]]
+
+
 def run(options: ExportOptions) -> ExportResult:
     """Export as the options say; raise `W2vcError` where that cannot be done, `RejectedError` on a failed gate."""
     start = time.perf_counter()
     try:
         return _run(options, start)
-    except w2vc_model.ModelError as error:
+    except ModelError as error:
         raise ExportError(str(error)) from error
 
 
 def _run(options: ExportOptions, start: float) -> ExportResult:
     limits = read_budget(options.budget) if options.budget is not None else {}
-    profile = PROFILES[options.provider]
-    if "int8" in options.precisions and not profile.static:
+    form, engines = FORMS[options.provider], options.engines
+    if "int8" in options.precisions and not form.static:
         check_int8()
-    budgets = {each: dataclasses.replace(profile.budget(each), **limits) for each in options.precisions}
-    engines = options.engines
+    budgets = {each: dataclasses.replace(form.budget(each), **limits) for each in options.precisions}
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
     if engines:
         engines.check()
-    source = find_checkpoint(options.source, options.target_lang)
-    config = w2vc_model.read_config(source)
-    options = options.with_head(config.architectures)
-    target = options.target
-    with bundle.staging(target, options.force) as directory:
-        with progress.step(f"reading {options.source.name}"):
-            states = options.hidden_states_of(config.num_hidden_layers)
-            model = w2vc_model.load(source, options.task, options.padding, options.target_lang, states)
-            features = read_features(source, model.backbone.input_name)
-            described = _describe(model, options, source, features)
-            if engines:
-                engines.resolve(described["shortest"], features)
-            corpus = _read_audio(options, features.sampling_rate, described["shortest"], "wer" in limits)
-            calibration = _calibration(options, features, described["frames"], described["shortest"], model)
+    with staging.staging(options.destination, options.force) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
+        with progress.step(f"reading {options.source.name}"):
+            subject = read_subject(options)
+            if engines:
+                engines.resolve(subject.interface)
+            corpus, calibration = subject.recordings("wer" in limits), subject.calibration()
         with progress.step("tracing"):
-            write(trace(model), scratch / "master.onnx")
+            write(trace(subject.model), scratch / "master.onnx")
         with progress.step("computing what PyTorch computes"):
-            cases = references(model, features, described["frames"], described["shortest"], options.padding, corpus)
+            cases = references(subject.model, subject.interface, corpus)
             _check_finite(cases, options.source)
-            chosen, facts = model.chosen, _facts(model)
-            judge = functools.partial(verify, chosen=chosen, decode=_decode(described.get("ctc")))
-            drop_weights(model)  # the graph's turn to need the memory
-        graphs, verdicts, drifts = [], {}, {}
-        layers = Layers(scratch / "master.onnx", cases, scratch)
+            judge = functools.partial(verify, choice=subject.model.choice, decode=subject.decode)
+            evidence, facts = Evidence(cases, judge, calibration), subject.facts
+            drop_weights(subject.model)  # the graph's turn to need the memory
+        built = []
         for precision, budget in budgets.items():
-            with progress.step(f"writing {precision} and comparing") as doing:
-                told = _told(judge, doing)
-                fitting = Fitting(
-                    scratch / "master.onnx", precision, budget, profile, cases, calibration, told, directory, scratch
-                )
-                fitted = fitting.fit()
-                if precision != "fp32":
-                    drifts[precision] = layers.drift(fitting.trial({name for k in fitted.kept for name in k.nodes}))
-            verdicts[precision] = fitted.verdict
-            provider = options.provider or ("cpu" if precision == "int8" else None)
-            graphs.append(Graph(precision, fitted.files, OPSET, fitted.kept_fp32, fitted.kept, provider))
+            with progress.step(f"writing {precision} and comparing") as notify:
+                built.append(_build(directory, subject, evidence, precision, budget, notify))
         shutil.rmtree(scratch)
         with progress.step("measuring and reporting"):
-            problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
-            files = [source / "config.json", *weight_files(source)]
-            if options.target_lang is not None:
-                files.append(adapter_file(source, options.target_lang))
-            if not problems:
-                bundle.copy_files(source, COPIED, directory)
-                noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
-                stored.write(directory / stored.FILE_NAME, noise, chosen)
-            manifest = Manifest(
-                name=target.name,
-                head=options.task,
-                padding=options.padding,
-                features=features,
-                **described,
-                graphs=tuple(graphs),
-                source=Source(options.source.resolve().name, bundle.source_hash(files)),
-                tools=_tools(),
-                verification=_verification(verdicts),
-                files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
-                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            )
-            certificate = report.write(directory, manifest, facts, verdicts, drifts)
-            if problems:
-                raise _rejected(problems, directory, target)
+            bundle, certificate = _certify(directory, subject, facts, cases, built)
         if engines:
-            manifest = dataclasses.replace(manifest, engines=_compile(directory, manifest, engines, progress))
-        (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        Manifest.read(directory)  # what no runtime would take is not published
-        bundle.publish(directory, target, options.force)
-    size = sum(path.stat().st_size for path in files[1:])
-    left_out = notes(source, manifest.ctc) if manifest.ctc else ()
-    return ExportResult(target, manifest, verdicts, certificate, size, time.perf_counter() - start, left_out)
-
-
-def _describe(model: SpeechModel, options: ExportOptions, source: Path, features: Recipe) -> dict[str, Any]:
-    """What the manifest says of a model, by field."""
-    front = tuple(Convolution(*each) for each in features.convolutions)
-    inputs = tuple(Tensor(name, dtype, shape) for name, (dtype, shape) in model.inputs.items())
-    outputs = tuple(Tensor(name, "float32", shape) for name, shape in model.outputs.items())
-    if features.shape != inputs[0].shape:
-        raise ExportError(
-            f"{source}: the preprocessor gives {features.input} {list(features.shape)}, "
-            f"and the model takes {list(inputs[0].shape)}; they belong to different checkpoints"
-        )
-    named = {axis for tensor in (*inputs, *outputs) for axis in tensor.shape}
-    axes = {axis: Frames(*receptive_field(front + chain)) for axis, chain in model.axes.items() if axis in named}
-    described = {
-        "family": model.config.model_type,
-        "position": model.config.position,
-        "inputs": inputs,
-        "outputs": outputs,
-        "frames": axes,
-        "shortest": fewest_inputs(front, model.shortest),
-    }
-    if options.task == "ctc":
-        described["ctc"] = read_ctc(source, int(model.outputs["logits"][-1]), options.target_lang)
-    if model.problem_type is not None:
-        described["labels"] = Labels(model.config.labels, model.problem_type)
-    return described
-
-
-def _read_audio(options: ExportOptions, rate: int, shortest: int, rated: bool) -> Corpus | None:
-    """The recordings to judge on. rated: whether the budget names the word error rate."""
-    corpus = None if options.audio is None else read_corpus(options.audio, rate, shortest)
-    transcribed = corpus is not None and corpus.transcribed
-    if transcribed and options.task != "ctc":
-        raise ExportError(
-            f"{options.audio} has transcripts, and head {options.task!r} gives no text; "
-            "take head 'ctc', or a directory without transcripts"
-        )
-    if rated and not transcribed:
-        fault = "there is no --audio DIR" if options.audio is None else f"{options.audio} has none"
-        raise ExportError(
-            f"a budget for wer needs recordings with transcripts, and {fault}; give them or leave wer out"
-        )
-    return corpus
+            compiled = _compile(bundle, engines, progress)
+            bundle = Bundle(directory, dataclasses.replace(bundle.manifest, engines=compiled))
+        _publish(bundle, options)
+    return ExportResult(
+        options.destination,
+        bundle.manifest,
+        {each.graph.precision: each.verdict for each in built},
+        certificate,
+        subject.weight_bytes,
+        time.perf_counter() - start,
+        notes(subject.checkpoint, subject.ctc) if subject.ctc else (),
+    )
 
 
 def _check_finite(cases: list[Reference], source: Path) -> None:
@@ -230,89 +151,114 @@ def _check_finite(cases: list[Reference], source: Path) -> None:
             )
 
 
-def _calibration(
-    options: ExportOptions, features: Recipe, frames: dict[str, Frames], shortest: int, model: SpeechModel
-) -> list[Tensors]:
-    """What the graph takes of each recording to calibrate on."""
-    if options.calibrate is None:
-        return []
-    clips = read_corpus(options.calibrate, features.sampling_rate, shortest, transcripts=False).clips
-    names = list(model.inputs)
-    return [make(clip.name, (clip.samples,), features, frames, options.padding, names).inputs for clip in clips]
+def _build(
+    directory: Path, subject: Subject, evidence: Evidence, precision: str, budget: Budget, notify: Notify
+) -> Built:
+    """Write the graph in a precision, within its budget where that can be."""
+    scratch, provider = directory / "scratch", subject.options.provider
+    master = scratch / "master.onnx"
+    judge = _notifying(evidence.judge, notify)
+    fitting = Fitting(
+        master, precision, budget, FORMS[provider], evidence.cases, evidence.calibration, judge, directory, scratch
+    )
+    fitted = fitting.fit()
+    drift = []
+    if precision != "fp32":
+        kept = {name for each in fitted.kept for name in each.nodes}
+        drift = Layers(master, evidence.cases, scratch).drift(fitting.trial(kept))
+    written_for = provider or ("cpu" if precision == "int8" else None)
+    graph = Graph(precision, fitted.files, OPSET, fitted.kept_fp32, fitted.kept, written_for)
+    return Built(graph, fitted.verdict, drift)
 
 
-def _decode(rules: Ctc | None) -> Decode | None:
-    """From logits to text, as the runtime has it."""
-    if rules is None:
-        return None
-    decoder = GreedyDecoder(rules)
-    return lambda logits: decoder.decode(logits).text
-
-
-def _told(judge: Judge, notify: Notify) -> Judge:
-    """The judge, who reports how far it is."""
+def _notifying(judge: Judge, notify: Notify) -> Judge:
+    """The judge, who tells how far it is."""
     graphs = itertools.count(1)
 
-    def told(session: Session, cases: Sequence[Reference], budget: Budget) -> Verdict:
+    def notifying(session: Session, cases: Sequence[Reference], budget: Budget) -> Verdict:
         graph, case = next(graphs), itertools.count(1)
 
-        class Told(Session):
+        class Notifying(Session):
             provider = session.provider
 
-            def run(self, inputs: Tensors) -> Tensors:
+            def run(self, inputs: Arrays) -> Arrays:
                 notify(f"graph {graph}, case {next(case)} of {len(cases)}")
                 return session.run(inputs)
 
             def close(self) -> None:
                 session.close()
 
-        return judge(Told(), cases, budget)
+        return judge(Notifying(), cases, budget)
 
-    return told
+    return notifying
 
 
-def _compile(directory: Path, manifest: Manifest, options: EngineOptions, progress: Progress) -> tuple[Engine, ...]:
+def _certify(
+    directory: Path, subject: Subject, facts: report.Facts, cases: list[Reference], built: list[Built]
+) -> tuple[Bundle, dict[str, Any]]:
+    """Describe what was built, measure it and write the report; raise `RejectedError` where a graph misses its budget.
+
+    A rejected bundle is moved aside. Returns the bundle, whose manifest is not written yet, and the report.
+    """
+    verdicts = {each.graph.precision: each.verdict for each in built}
+    problems = [f"{p}, {problem}" for p, verdict in verdicts.items() for problem in verdict.problems]
+    if not problems:
+        staging.copy_files(subject.checkpoint, COPIED, directory)
+        noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
+        expectations.write(directory / expectations.FILE_NAME, noise, subject.model.choice)
+    interface = subject.interface
+    manifest = Manifest(
+        name=subject.options.destination.name,
+        family=subject.model.config.model_type,
+        head=subject.options.task,
+        position=subject.model.config.position,
+        padding=interface.padding,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+        features=interface.features,
+        frames=interface.frames,
+        shortest=interface.shortest,
+        ctc=subject.ctc,
+        labels=subject.labels,
+        graphs=tuple(each.graph for each in built),
+        source=subject.source,
+        tools=_tools(),
+        verification={
+            precision: build(Certified, {**verdict.to_dict(), "reference": REFERENCE})
+            for precision, verdict in verdicts.items()
+        },
+        files={path.name: file_entry(path) for path in sorted(directory.iterdir())},
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    bundle = Bundle(directory, manifest)
+    drifts = {each.graph.precision: each.drift for each in built if each.drift}
+    certificate = report.write(bundle, facts, verdicts, drifts)
+    if problems:
+        rejected = staging.set_aside(directory, subject.options.destination)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
+    return bundle, certificate
+
+
+def _compile(bundle: Bundle, options: EngineOptions, progress: Progress) -> tuple[Engine, ...]:
     """An engine of each graph, written beside them."""
     engines = []
-    for graph in manifest.graphs:
-        with progress.step(f"compiling {graph.precision}") as doing:
-            plan = directory / options.file_name(graph.precision)
+    for graph in bundle.manifest.graphs:
+        with progress.step(f"compiling {graph.precision}") as notify:
+            plan = bundle.path / options.file_name(graph.precision)
             plan.parent.mkdir(exist_ok=True)
-            engines.append(compile_graph(directory, manifest, graph, options, plan, doing).engine)
+            engines.append(compile_graph(bundle, graph, options, plan, notify).engine)
     return tuple(engines)
 
 
-def _facts(model: SpeechModel) -> report.Facts:
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return report.Facts(model.config.num_hidden_layers, model.config.hidden_size, parameters)
-
-
-def _rejected(problems: list[str], directory: Path, target: Path) -> RejectedError:
-    """Move what missed its budget aside; return the error that says so."""
-    rejected = bundle.set_aside(directory, target)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return RejectedError(f"not published: {problems[0]}{more}; the graph and its report are in {rejected}")
-
-
-def _verification(verdicts: dict[str, Verdict]) -> dict[str, Certified]:
-    """The verdicts by precision as the manifest has them."""
-    return {
-        precision: build(Certified, {**verdict.to_dict(), "reference": REFERENCE})
-        for precision, verdict in verdicts.items()
-    }
+def _publish(bundle: Bundle, options: ExportOptions) -> None:
+    (bundle.path / FILE_NAME).write_text(bundle.manifest.to_json(), encoding="utf-8")
+    Bundle.read(bundle.path)  # what no runtime would take is not published
+    staging.publish(bundle.path, options.destination, options.force)
 
 
 def _tools() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in TOOLS:
-        versions[name] = _version(name)
-    return versions
-
-
-def _version(name: str) -> str:
-    """Version of a package; the two builds of onnxruntime share a module and not a name."""
-    if name == "w2vc":
-        return own_version()
-    if name == "onnxruntime":
-        return import_onnxruntime("cpu").__version__
-    return version(name)
+    """Versions of what made the bundle; the two builds of onnxruntime share a module and not a name."""
+    known = {"w2vc": own_version, "onnxruntime": lambda: str(import_onnxruntime("cpu").__version__)}
+    versions = {name: known[name]() if name in known else version(name) for name in TOOLS}
+    return {"python": platform.python_version(), **versions}

@@ -63,7 +63,7 @@ class SpeechModel(nn.Module):
         return fewest_inputs(self.axes[self.frames])
 
     @property
-    def chosen(self) -> str | None:
+    def choice(self) -> str | None:
         """The output whose largest value, or nearest codevector, is a choice that must not change; none of numbers."""
         return None
 
@@ -130,7 +130,7 @@ class ForCTC(SpeechModel):
         return {"logits": ("batch", self.frames, self.lm_head.out_features)}
 
     @property
-    def chosen(self) -> str | None:
+    def choice(self) -> str | None:
         return "logits"
 
     def forward(self, inputs: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
@@ -209,7 +209,7 @@ class ForFrameClassification(ClassificationModel):
         return {"logits": ("batch", self.frames, self.classifier.out_features)}
 
     @property
-    def chosen(self) -> str | None:
+    def choice(self) -> str | None:
         return None if self.problem_type == "regression" else "logits"
 
     @property
@@ -339,7 +339,7 @@ class ForPreTraining(SpeechModel):
         }
 
     @property
-    def chosen(self) -> str | None:
+    def choice(self) -> str | None:
         return "projected_quantized_states"
 
     def example(self, seconds: float = 1.0, batch: int = 2) -> tuple[Tensor, ...]:

@@ -7,17 +7,7 @@ print(model("call.flac").text)
 
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
-from .results import (  # fmt: skip
-    Classification,
-    Embedding,
-    FrameLabels,
-    HiddenStates,
-    Pretraining,
-    Score,
-    Segment,
-    Transcript,
-    Word,
-)
+from .results import Classification, Embedding, FrameLabels, HiddenStates, Pretraining, Score, Segment, Transcript, Word
 
 __all__ = [
     "AudioError",

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio.reader import AudioSource, Samples, name_of, read_audio
-from .bundle import Manifest, check_files, find_graph
+from .bundle import Bundle, Manifest
+from .bundle.interface import TIME_MASK, TimeMask
 from .errors import AudioError, InferenceError, OptionError, W2vcError
 from .results import ANSWERS, Outputs, Result
 from .sessions.base import Session
@@ -23,7 +24,6 @@ from .sessions.select import open_bundle
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TimeMask = NDArray[np.bool_]
 # Padding of a batch, as a share of what is padded: more of it costs more than running twice.
 MOST_PADDING = 0.25
 
@@ -37,6 +37,7 @@ class Model:
 
     def __init__(self, manifest: Manifest, session: Session, footprint: Footprint | None = None) -> None:
         self.manifest = manifest
+        self.interface = manifest.interface
         self._session = session
         self._footprint = footprint
         self._answer = ANSWERS[manifest.head](manifest)
@@ -61,7 +62,7 @@ class Model:
 
         A silent recording has an answer, and a warning.
         """
-        rate, shortest = self.manifest.features.sampling_rate, self.manifest.shortest
+        rate, shortest = self.interface.sampling_rate, self.interface.shortest
         try:
             samples = read_audio(source, rate, shortest, lambda count: self._shortage(1, count))
         except W2vcError:
@@ -145,7 +146,7 @@ class Model:
     def _shortage(self, batch: int, samples: int) -> str | None:
         if self._footprint is None:
             return None
-        return self._footprint.shortage(batch, samples, self.manifest.features.sampling_rate)
+        return self._footprint.shortage(batch, samples, self.interface.sampling_rate)
 
     def infer(self, clips: Sequence[Samples], mask_time_indices: Sequence[TimeMask] | None = None) -> list[Result]:
         """Answer for clips as `read` gives them, in one batch.
@@ -153,7 +154,7 @@ class Model:
         mask_time_indices: for head ``pretraining``, the frames [frames] of each clip that the encoder must guess; none
         by default.
         """
-        rate = self.manifest.features.sampling_rate
+        rate = self.interface.sampling_rate
         rows = self.outputs(clips, mask_time_indices)
         return [self._answer(row, len(clip) / rate) for row, clip in zip(rows, clips)]
 
@@ -163,46 +164,19 @@ class Model:
         Raises `InferenceError` where the backend fails, where they are not finite, and before it runs where they would
         take more memory than there is.
         """
-        manifest = self.manifest
         if problem := self._shortage(len(clips), max(map(len, clips), default=0)):
             raise InferenceError(f"too much for the memory here: {problem}")
+        interface = self.interface
+        if mask_time_indices is not None and not interface.takes_time_masks:
+            raise OptionError(f"{TIME_MASK} is for head 'pretraining'; this bundle has head {self.manifest.head!r}")
         with np.errstate(all="ignore"):  # what is not finite is an error of ours
-            inputs = manifest.features(clips, manifest.padding)
-        _expect_finite("the features", inputs[manifest.features.input])
-        if any(tensor.name == "mask_time_indices" for tensor in manifest.inputs):
-            inputs["mask_time_indices"] = self._time_mask(clips, mask_time_indices)
-        elif mask_time_indices is not None:
-            raise OptionError(f"mask_time_indices is for head 'pretraining'; this bundle has head {manifest.head!r}")
-        results = self._session.run(inputs)
-        rows = []
-        for row, clip in enumerate(clips):
-            outputs = {}
-            for tensor in manifest.outputs:
-                value = results[tensor.name]
-                if tensor.shape:  # what has no batch axis is of the batch as a whole
-                    value = value[row]
-                axis = tensor.shape[1] if len(tensor.shape) > 1 else None
-                if axis in manifest.frames:
-                    count = manifest.frames[str(axis)].count(len(clip))
-                    if len(value) < count:
-                        raise InferenceError(f"{tensor.name} has {len(value)} frames, and a clip like this has {count}")
-                    value = value[:count]
-                _expect_finite(f"{tensor.name} of provider {self.provider!r}", value)
-                outputs[tensor.name] = value
-            rows.append(outputs)
+            inputs = interface.feed(clips, mask_time_indices)
+        _expect_finite("the features", inputs[interface.features.input])
+        rows = interface.split(self._session.run(inputs), clips)
+        for row in rows:
+            for name, value in row.items():
+                _expect_finite(f"{name} of provider {self.provider!r}", value)
         return rows
-
-    def _time_mask(self, clips: Sequence[Samples], masks: Sequence[TimeMask] | None) -> TimeMask:
-        frames = self.manifest.frames["frames"]
-        result = np.zeros((len(clips), max(frames.count(len(clip)) for clip in clips)), dtype=bool)
-        for row, clip in enumerate(clips):
-            count = frames.count(len(clip))
-            if masks is None:
-                continue
-            if len(masks) != len(clips) or np.shape(masks[row]) != (count,):
-                raise OptionError(f"mask_time_indices must have one mask a clip; clip {row} has {count} frames")
-            result[row, :count] = masks[row]
-        return result
 
 
 def _expect_finite(what: str, values: NDArray) -> None:
@@ -219,9 +193,7 @@ def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str 
     logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
-    directory = Path(bundle)
-    manifest = Manifest.read(directory)
-    check_files(directory, manifest)
-    graph = find_graph(directory, manifest, precision)
-    session = CheckedSession(open_bundle(directory, manifest, graph, provider), manifest)
-    return Model(manifest, session, Footprint.of(directory, manifest, session.provider))
+    read = Bundle.read(Path(bundle))
+    read.check()
+    session = CheckedSession(open_bundle(read, read.graph(precision), provider), read.interface)
+    return Model(read.manifest, session, Footprint.of(read, session.provider))

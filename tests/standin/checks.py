@@ -20,7 +20,7 @@ import standin_tensorrt
 import standin_tensorrt_rtx
 
 from w2vc_runtime import BundleError, InferenceError, Model, OptionError, load
-from w2vc_runtime.bundle import FILE_NAME, Engine, Manifest, file_entry, find_graph
+from w2vc_runtime.bundle import FILE_NAME, Bundle, Engine, file_entry
 from w2vc_runtime.cli import main as cli
 from w2vc_runtime.engines import BACKENDS
 from w2vc_runtime.engines.backends import Backend
@@ -57,8 +57,8 @@ def bundle(tmp_path) -> Path:
     """A bundle of the digits with an engine of each backend."""
     path = Path(shutil.copytree(os.environ["STANDIN_BUNDLE"], tmp_path / "bundle"))
     (path / "engines").mkdir()
-    manifest = Manifest.read(path)
-    profiles = tuple(OptimizationProfile.parse(spec).entry(manifest) for spec in SPECS)
+    manifest = Bundle.read(path).manifest
+    profiles = tuple(OptimizationProfile.parse(spec).entry(manifest.interface) for spec in SPECS)
     plan = {"graph": str(path / "model.onnx"), "profiles": [profile.shapes for profile in profiles]}
     engines = []
     for backend in MODULES:
@@ -77,13 +77,12 @@ def bundle(tmp_path) -> Path:
 
 
 def rewrite(bundle: Path, *engines: Engine) -> None:
-    manifest = dataclasses.replace(Manifest.read(bundle), engines=engines)
+    manifest = dataclasses.replace(Bundle.read(bundle).manifest, engines=engines)
     (bundle / FILE_NAME).write_text(manifest.to_json())
 
 
 def open_(bundle: Path, backend: str):
-    manifest = Manifest.read(bundle)
-    return open_engine(bundle, manifest, find_graph(bundle, manifest, "fp32"), backend)
+    return open_engine(Bundle.read(bundle), "fp32", backend)
 
 
 def batch(rows: int, samples: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -112,7 +111,7 @@ def test_recordings_have_the_same_text(backend, bundle):
     audio = Path(os.environ["STANDIN_AUDIO"])
     rows = (audio / "metadata.csv").read_text().splitlines()
     transcripts = dict(row.split(",") for row in rows[1:])
-    model = Model(Manifest.read(bundle), open_(bundle, backend))
+    model = Model(Bundle.read(bundle).manifest, open_(bundle, backend))
     assert [answer.text for answer in model.batch([audio / name for name in transcripts])] == [*transcripts.values()]
 
 
@@ -147,8 +146,8 @@ def test_what_fits_no_profile(bundle, truth):
 
 
 def test_padding_is_left_alone_where_it_would_change_answers(bundle):
-    manifest = dataclasses.replace(Manifest.read(bundle), padding="hf-exact")
-    session = open_engine(bundle, manifest, manifest.graphs[0], "tensorrt")
+    manifest = dataclasses.replace(Bundle.read(bundle).manifest, padding="hf-exact")
+    session = open_engine(Bundle(bundle, manifest), manifest.graphs[0].precision, "tensorrt")
     session.run(batch(1, 8000))
     with pytest.raises(InferenceError, match="compile it for them with --profile"):
         session.run(batch(1, 7999))
@@ -187,10 +186,10 @@ def test_repeated_shapes_replay_a_graph(bundle, truth):
 
 
 def test_graphs_can_be_left_out(bundle):
-    manifest = Manifest.read(bundle)
+    manifest = Bundle.read(bundle).manifest
     for engine in manifest.engines:
         for graphs in (True, False):
-            session = EngineSession(bundle, manifest, engine, cuda_graphs=graphs)
+            session = EngineSession(Bundle(bundle, manifest), engine, cuda_graphs=graphs)
             for seed in range(3):
                 session.run(batch(1, 16000, seed))
     assert len(standin_tensorrt.launches) == 1
@@ -331,7 +330,7 @@ def test_commands_take_the_engine(bundle, capsys):
 
 
 def test_an_engine_for_something_else_is_refused(bundle):
-    rtx = next(engine for engine in Manifest.read(bundle).engines if engine.backend == "tensorrt-rtx")
+    rtx = next(engine for engine in Bundle.read(bundle).manifest.engines if engine.backend == "tensorrt-rtx")
     command = f"compile it again with: w2vc compile {bundle} --backend tensorrt-rtx --precision fp32 --target sm89"
     for changes, fault in (
         ({"targets": ("sm86", "sm120")}, "was compiled for sm86 or sm120, and Stand-in GPU (sm89) is here"),
@@ -353,7 +352,7 @@ def test_an_engine_for_something_else_is_refused(bundle):
 
 
 def test_the_engine_for_the_gpu_at_hand_is_taken(bundle):
-    rtx = next(engine for engine in Manifest.read(bundle).engines if engine.backend == "tensorrt-rtx")
+    rtx = next(engine for engine in Bundle.read(bundle).manifest.engines if engine.backend == "tensorrt-rtx")
     general, other = dataclasses.replace(rtx, targets=()), dataclasses.replace(rtx, targets=("sm86",))
     rewrite(bundle, general, other, rtx)
     assert open_(bundle, "tensorrt-rtx")._engine.targets == ("sm89",)
@@ -377,6 +376,6 @@ def test_a_plan_that_does_not_load(bundle):
     with pytest.raises(BundleError, match=r"tensorrt 1\.0 cannot load .*tensorrt\.plan: bad magic"):
         open_(bundle, "tensorrt")
     plan.write_bytes(content)
-    manifest = dataclasses.replace(Manifest.read(bundle), outputs=())
+    manifest = dataclasses.replace(Bundle.read(bundle).manifest, outputs=())
     with pytest.raises(BundleError, match="has other tensors than its manifest says"):
-        open_engine(bundle, manifest, manifest.graphs[0], "tensorrt")
+        open_engine(Bundle(bundle, manifest), manifest.graphs[0].precision, "tensorrt")

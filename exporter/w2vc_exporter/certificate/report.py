@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from w2vc_runtime.bench.measure import measure
-from w2vc_runtime.bundle import Manifest, digest, file_entry
+from w2vc_runtime.bundle import Bundle, Manifest, digest, file_entry
 from w2vc_runtime.documents.typed import plain
 from w2vc_runtime.verify.again import PAGE, REPORT
 from w2vc_runtime.verify.cases import CASES, GAINS
@@ -31,16 +30,16 @@ class Facts:
 
 
 def write(
-    directory: Path,
-    manifest: Manifest,
+    bundle: Bundle,
     facts: Facts,
     verdicts: Mapping[str, Verdict],
     drifts: Mapping[str, list[dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Measure the graphs in a directory; write the report and its page beside them, and return the report.
+    """Measure the graphs of a bundle; write the report and its page beside them, and return the report.
 
     drifts: by precision, see `drift.Layers.drift`.
     """
+    directory, manifest = bundle.path, bundle.manifest
     passed = not any(verdict.problems for verdict in verdicts.values())
     precisions = {
         graph.precision: {
@@ -69,7 +68,7 @@ def write(
         "tools": manifest.tools,
         "source": plain(manifest.source),
         "files": {name: {"sha256": entry.sha256, "bytes": entry.size} for name, entry in manifest.files.items()},
-        "measured": measure(directory, manifest),
+        "measured": measure(bundle),
         "created": manifest.created,
     }
     (directory / PAGE).write_text(render(report), encoding="utf-8")
@@ -117,14 +116,14 @@ def _worst(cases: Sequence[Mapping[str, Any]]) -> float | None:
 
 def _audio(audio: Audio | None) -> dict[str, Any] | None:
     """Word error rates; None without transcripts."""
-    if audio is None or audio.heard is None:
+    if audio is None or audio.word_errors is None:
         return None
     return {
         "clips": audio.clips,
         "seconds": round(audio.seconds, 1),
-        "words": audio.heard.words,
-        "reference_error_percent": error_percent(audio.heard.reference.wer),
-        "error_percent": error_percent(audio.heard.graph.wer),
+        "words": audio.word_errors.words,
+        "reference_error_percent": error_percent(audio.word_errors.reference.wer),
+        "error_percent": error_percent(audio.word_errors.graph.wer),
     }
 
 

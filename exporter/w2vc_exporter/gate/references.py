@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import torch
 
 from w2vc_exporter.errors import ExportError
 from w2vc_model import SpeechModel
-from w2vc_runtime.bundle import Frames
-from w2vc_runtime.features import Recipe
+from w2vc_runtime.bundle import Interface
+from w2vc_runtime.bundle.interface import TIME_MASK, Arrays
 from w2vc_runtime.verify.cases import Case, cases, make
 from w2vc_runtime.verify.reference import Expected, Reference
 
@@ -43,59 +44,51 @@ def read_budget(text: str) -> dict[str, float]:
 
 
 @torch.no_grad()
-def references(
-    model: SpeechModel,
-    features: Recipe,
-    frames: dict[str, Frames],
-    shortest: int,
-    padding: str,
-    corpus: Corpus | None = None,
-) -> list[Reference]:
+def references(model: SpeechModel, interface: Interface, corpus: Corpus | None = None) -> list[Reference]:
     """Run the PyTorch model on every case of noise, on each recording, and on the first recordings as a padded batch.
 
     Under ``padding-invariant`` each clip is run alone, so that a graph which lets padding in fails; under ``hf-exact``
     the padded batch is run. All of it is done before the graph is loaded: the two need not be in memory together.
-    frames: of each time axis. shortest: the fewest samples that the model answers for.
     """
-    names = list(model.inputs)
-    run = functools.partial(_reference, model, features.sampling_rate, frames, padding)
-    result = [run(case) for case in cases(features, frames, shortest, padding, names)]
+    run = functools.partial(_reference, model, interface)
+    result = [run(case) for case in cases(interface)]
     if corpus is None:
         return result
-    record = functools.partial(make, features=features, frames=frames, padding=padding, names=names)
-    result += [run(record(clip.name, (clip.samples,)), corpus.name, clip.text) for clip in corpus.clips]
+    result += [run(make(interface, clip.name, (clip.samples,)), corpus.name, clip.text) for clip in corpus.clips]
     lengths: dict[int, Clip] = {}
     for clip in corpus.clips:
         lengths.setdefault(len(clip.samples), clip)
     padded = list(lengths.values())[:PADDED]
     if len(padded) > 1:
         name = f"padded {', '.join(clip.name for clip in padded)}"
-        result.append(run(record(name, tuple(clip.samples for clip in padded)), corpus.name))
+        result.append(run(make(interface, name, [clip.samples for clip in padded]), corpus.name))
     return result
 
 
 def _reference(
-    model: SpeechModel,
-    rate: int,
-    frames: dict[str, Frames],
-    padding: str,
-    case: Case,
-    corpus: str | None = None,
-    text: str | None = None,
+    model: SpeechModel, interface: Interface, case: Case, corpus: str | None = None, text: str | None = None
 ) -> Reference:
-    lengths = dict.fromkeys(case.inputs, case.inputs["attention_mask"].sum(-1).tolist())
-    if "mask_time_indices" in case.inputs:
-        lengths["mask_time_indices"] = [frames["frames"].count(len(clip)) for clip in case.clips]
-    arguments = {name: torch.from_numpy(case.inputs[name]) for name in model.inputs}
-    if padding == "hf-exact":
-        together = model(*arguments.values())
-        values = {name: tuple(value.numpy()) if value.ndim else (value.numpy(),) for name, value in together.items()}
+    if interface.invariant:
+        alone = [_run(model, inputs) for inputs in _alone(interface, case)]
+        values = {name: tuple(each[name][0] for each in alone) for name in model.outputs}
     else:
-        alone = [
-            model(*(value[row : row + 1, : lengths[name][row]] for name, value in arguments.items()))
-            for row in range(len(case.clips))
-        ]
-        values = {name: tuple(each[name][0].numpy() for each in alone) for name in model.outputs}
+        outputs = _run(model, case.inputs)
+        values = {name: tuple(value) if value.ndim else (value,) for name, value in outputs.items()}
     expected = {name: tuple(map(Expected.whole, each)) for name, each in values.items()}
-    seconds = max(map(len, case.clips)) / rate
+    seconds = max(map(len, case.clips)) / interface.sampling_rate
     return Reference(case.name, case.clips, seconds, case.inputs, expected, corpus, text, case.alone)
+
+
+def _alone(interface: Interface, case: Case) -> Iterator[Arrays]:
+    """What the batch has of each clip, without its padding."""
+    valid = case.inputs["attention_mask"].sum(-1)
+    for row, clip in enumerate(case.clips):
+        lengths = dict.fromkeys(case.inputs, valid[row])
+        if interface.takes_time_masks:
+            lengths[TIME_MASK] = interface.frames_of(clip)
+        yield {name: value[row : row + 1, : lengths[name]] for name, value in case.inputs.items()}
+
+
+def _run(model: SpeechModel, inputs: Arrays) -> Arrays:
+    outputs = model(*(torch.from_numpy(inputs[name]) for name in model.inputs))
+    return {name: value.numpy() for name, value in outputs.items()}

@@ -13,21 +13,22 @@ import onnx_ir as ir
 
 from w2vc_exporter import staging as bundle
 from w2vc_exporter.graph.layers import inherit, parts, said
-from w2vc_exporter.graph.passes.products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
+from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.quantization import products
 from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.graph.passes.steady import SteadySums
-from w2vc_exporter.graph.passes.unpack import Unpack
 from w2vc_exporter.graph.save import release, write
 from w2vc_runtime.bundle import Budget, Kept
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.bundle.interface import Arrays
+from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.reference import Reference
 from w2vc_runtime.verify.verdict import Verdict, worst
 
-from .forms import Profile
+from .forms import Form
 from .ranges import cpu_session, largest_values
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -58,7 +59,7 @@ class Fitted:
 class Fitting:
     """Builds one precision of a graph and judges it.
 
-    master: path of the fp32 graph with its types. profile: what it is written for. judge: compares a graph with the
+    master: path of the fp32 graph with its types. form: what it is written for. judge: compares a graph with the
     cases (`verify`). calibration: inputs that scales are measured on; empty for those of the cases.
     directory: where the graph goes. scratch: for what is not published.
     """
@@ -68,14 +69,14 @@ class Fitting:
         master: Path,
         precision: str,
         budget: Budget,
-        profile: Profile,
+        form: Form,
         cases: Sequence[Reference],
-        calibration: Sequence[Tensors],
+        calibration: Sequence[Arrays],
         judge: Judge,
         directory: Path,
         scratch: Path,
     ) -> None:
-        self.master, self.precision, self.budget, self.profile = master, precision, budget, profile
+        self.master, self.precision, self.budget, self.form = master, precision, budget, form
         self.cases, self.judge = cases, judge
         self.calibration = calibration or [case.inputs for case in cases]
         self.directory, self.scratch = directory, scratch
@@ -114,14 +115,14 @@ class Fitting:
             yield SESSIONS["cpu"], cpu_session(path)
         if self.precision in HALVES:  # what it rounds to where it is not computed in float32
             yield ROUNDED, cpu_session(self._trial(keep))
-        if self.profile.session is not None:
-            yield SESSIONS[self.profile.session], open_session(path, self.profile.session, self.precision)
+        if self.form.session is not None:
+            yield SESSIONS[self.form.session], open_session(path, self.form.session, self.precision)
 
     def _load(self) -> ir.Model:
-        """The graph in fp32, in the form that the profile asks for."""
+        """The graph in fp32, in the form that the provider computes fastest."""
         model = ir.load(self.master)
-        dynamic = self.precision == "int8" and not self.profile.static
-        if self.profile.products or dynamic:
+        dynamic = self.precision == "int8" and not self.form.static
+        if self.form.products or dynamic:
             ConvolutionsToProducts(padded=dynamic)(model)
             inherit(model.graph)
         return model
@@ -140,9 +141,9 @@ class Fitting:
             reduce(model)
             counted = dict(sorted(reduce.kept.items()))
         elif self.precision == "int8":
-            if self.profile.steady:
+            if self.form.steady:
                 SteadySums()(model)
-            (QuantizeStatic(self._largest, keep) if self.profile.static else QuantizeMatMul(keep))(model)
+            (QuantizeStatic(self._largest, keep) if self.form.static else QuantizeMatMul(keep))(model)
         inherit(model.graph)
         return model, counted
 
@@ -150,7 +151,7 @@ class Fitting:
         """The graph with some nodes in fp32, in a form that ONNX Runtime computes on a CPU with every rounding."""
         model, _ = self._build(keep)
         if self.precision in HALVES:
-            Unpack()(model)
+            EmulateHalf()(model)
         return model
 
     def _trial(self, keep: set[str]) -> Path:
@@ -208,7 +209,7 @@ class Fitting:
 def _cost(part: Verdict, whole: Verdict) -> tuple[float, float, float]:
     """What one layer costs: most of all in what the whole graph costs too much."""
     return (
-        part.rise if whole.rise > whole.budget.wer else 0.0,
+        part.wer_rise if whole.wer_rise > whole.budget.wer else 0.0,
         part.changed if whole.changed > 1 - whole.budget.choices else 0.0,
         part.difference,
     )

@@ -9,7 +9,7 @@ from w2vc_runtime.verify.verdict import BUDGETS
 
 
 @dataclass(frozen=True)
-class Profile:
+class Form:
     """How a graph is written.
 
     products: whether the convolutions of the front end become products, channels last (`ConvolutionsToProducts`).
@@ -36,10 +36,10 @@ class Profile:
 
 
 # None: no provider in particular.
-PROFILES: dict[str | None, Profile] = {
-    None: Profile(),
-    "cpu": Profile(),
-    "cuda": Profile(static=True, steady=False),
-    "tensorrt": Profile(static=True, steady=False),
-    "openvino": Profile(products=True, static=True, session="openvino"),
+FORMS: dict[str | None, Form] = {
+    None: Form(),
+    "cpu": Form(),
+    "cuda": Form(static=True, steady=False),
+    "tensorrt": Form(static=True, steady=False),
+    "openvino": Form(products=True, static=True, session="openvino"),
 }

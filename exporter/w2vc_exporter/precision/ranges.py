@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from w2vc_exporter import staging as bundle
 from w2vc_exporter.graph.save import write
-from w2vc_runtime.sessions.base import Tensors
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 
 # As many values are read in one run: each is copied out of it.
@@ -18,7 +18,7 @@ AT_ONCE = 64
 
 
 def largest_values(
-    load: Callable[[], ir.Model], names: Sequence[str], inputs: Iterable[Tensors], scratch: Path
+    load: Callable[[], ir.Model], names: Sequence[str], inputs: Iterable[Arrays], scratch: Path
 ) -> dict[str, float]:
     """The largest |value| of each named value of a graph over some inputs, in ONNX Runtime on the CPU; NaN is infinite.
 

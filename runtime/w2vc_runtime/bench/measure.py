@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from w2vc_runtime.bundle import Graph, Manifest
+from w2vc_runtime.bundle import Bundle, Graph, Interface
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.verify.cases import noise, time_masks
+from w2vc_runtime.verify.cases import feed, noise
 
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3
@@ -28,15 +29,15 @@ REPEATED_SECONDS, LONGEST_SECONDS = 0.5, 5.0
 NOTICEABLE = 1.05
 
 
-def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
+def measure(bundle: Bundle) -> dict[str, Any]:
     """Time every graph of a bundle on single clips of `SECONDS`: plain data for the report.
 
     ``milliseconds``: median of up to `RUNS` runs of the graph, without the features. ``ratio``: of it to fp32's.
     ``times_real_time``: seconds of audio a second. ``peak_megabytes``: most memory of the process, less what it had
     before it loaded the graph; None where the system does not tell.
     """
-    inputs = {seconds: _inputs(manifest, seconds) for seconds in SECONDS}
-    precisions = {graph.precision: _measured(directory / graph.files[0], graph, inputs) for graph in manifest.graphs}
+    inputs = {seconds: _inputs(bundle.interface, seconds) for seconds in SECONDS}
+    precisions = {graph.precision: _measured(bundle.file(graph), graph, inputs) for graph in bundle.manifest.graphs}
     full = {row["seconds"]: row["milliseconds"] for row in precisions.get("fp32", {}).get("lengths", ())}
     for each in precisions.values():
         for row in each["lengths"]:
@@ -44,7 +45,7 @@ def measure(directory: Path, manifest: Manifest) -> dict[str, Any]:
     return {"machine": _machine(), "precisions": precisions, "slower": _slower(precisions)}
 
 
-def _measured(path: Path, graph: Graph, inputs: Mapping[float, Tensors]) -> dict[str, Any]:
+def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[str, Any]:
     provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
     before = _baseline()
     rows: list[dict[str, Any]] = []
@@ -77,7 +78,7 @@ def _measured(path: Path, graph: Graph, inputs: Mapping[float, Tensors]) -> dict
     return {"provider": provider, "lengths": rows, "note": note}
 
 
-def _time(session: Session, inputs: Tensors) -> float:
+def _time(session: Session, inputs: Arrays) -> float:
     """Median seconds of a run; the first of a length also makes room for it, and counts only where it is alone."""
     times: list[float] = []
     for _ in range(RUNS + 1):
@@ -89,13 +90,10 @@ def _time(session: Session, inputs: Tensors) -> float:
     return statistics.median(times[1:] or times)
 
 
-def _inputs(manifest: Manifest, seconds: float) -> Tensors:
-    rate = manifest.features.sampling_rate
-    clips = [noise(max(manifest.shortest, round(seconds * rate)), rate, np.random.default_rng(0))]
-    inputs = manifest.features(clips, manifest.padding)
-    if any(tensor.name == "mask_time_indices" for tensor in manifest.inputs):
-        inputs["mask_time_indices"] = time_masks([manifest.frames["frames"].count(len(clips[0]))], masked=True)
-    return inputs
+def _inputs(interface: Interface, seconds: float) -> Arrays:
+    rate = interface.sampling_rate
+    samples = max(interface.shortest, round(seconds * rate))
+    return feed(interface, [noise(samples, rate, np.random.default_rng(0))])
 
 
 def _slower(precisions: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,9 @@ checkpoint. docs/bundle.md describes every field.
 
 from __future__ import annotations
 
-from .files import check_file, check_files, file_entry, find_graph, locate
+from .bundle import Bundle
+from .files import check_file, check_files, file_entry, locate
+from .interface import Interface
 from .manifest import FILE_NAME, SCHEMA, Manifest, digest
 from .types import (
     HEADS,
@@ -28,7 +30,30 @@ from .types import (
 )
 
 __all__ = [
-    "FILE_NAME", "HEADS", "LEAST_CAPABILITY", "SCHEMA", "Budget", "Certified", "CertifiedAudio", "Ctc", "Engine",
-    "EngineProfile", "FileEntry", "Frames", "Graph", "Kept", "Labels", "Manifest", "Source", "Tensor", "check_file",
-    "check_files", "digest", "file_entry", "find_graph", "locate", "wrapping",
+    "FILE_NAME",
+    "HEADS",
+    "LEAST_CAPABILITY",
+    "SCHEMA",
+    "Budget",
+    "Bundle",
+    "Certified",
+    "CertifiedAudio",
+    "Ctc",
+    "Engine",
+    "EngineProfile",
+    "FileEntry",
+    "Frames",
+    "Graph",
+    "Interface",
+    "Kept",
+    "Labels",
+    "Manifest",
+    "Source",
+    "Tensor",
+    "check_file",
+    "check_files",
+    "digest",
+    "file_entry",
+    "locate",
+    "wrapping",
 ]  # fmt: skip

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from w2vc_runtime.features import LogMel
 
+from .manifest import Manifest
 from .types import HEADS, Engine, Tensor
-
-if TYPE_CHECKING:
-    from .manifest import Manifest
 
 CLASSIFICATION = ("sequence-classification", "frame-classification")
 HIDDEN = re.compile(r"hidden_states_\d{1,4}")

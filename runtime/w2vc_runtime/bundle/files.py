@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from w2vc_runtime.errors import BundleError, OptionError
+from w2vc_runtime.errors import BundleError
 
+from .manifest import Manifest
 from .onnx_file import OnnxFileError, references
-from .types import FileEntry, Graph, wrapping
-
-if TYPE_CHECKING:
-    from .manifest import Manifest
+from .types import FileEntry, wrapping
 
 
 def locate(bundle: Path, name: str, remedy: str = "export the bundle again") -> Path:
@@ -49,15 +46,6 @@ def file_entry(path: Path) -> FileEntry:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return FileEntry(digest.hexdigest(), path.stat().st_size)
-
-
-def find_graph(bundle: Path, manifest: Manifest, precision: str | None) -> Graph:
-    """The graph in a precision, or the first; raise `OptionError` where the bundle has none in that precision."""
-    graphs = {graph.precision: graph for graph in manifest.graphs}
-    graph = manifest.graphs[0] if precision is None else graphs.get(precision)
-    if graph is None:
-        raise OptionError(f"{bundle} has no graph in {precision}; it has: {', '.join(graphs)}")
-    return graph
 
 
 def check_files(bundle: Path, manifest: Manifest) -> None:

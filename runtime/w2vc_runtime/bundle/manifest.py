@@ -1,4 +1,4 @@
-"""``manifest.json``: read as a whole, or not at all."""
+"""``manifest.json``: what it holds, and its hash."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
-from w2vc_runtime.documents.reader import DocumentError, read_document
-from w2vc_runtime.documents.typed import OMITTED, AtLeast, OneOf, Range, TypeMismatch, build, plain
-from w2vc_runtime.errors import BundleError
+from w2vc_runtime.documents.typed import OMITTED, AtLeast, OneOf, Range, plain
 from w2vc_runtime.features import Recipe
 
-from .checks import contradictions
-from .files import locate
+from .interface import Interface
 from .types import (
     HEADS,
     Certified,
@@ -83,36 +79,13 @@ class Manifest:
         """Hash of the manifest as the certificate knew it: before engines were compiled."""
         return dataclasses.replace(self, engines=()).sha256
 
-    @classmethod
-    def read(cls, bundle: Path) -> Manifest:
-        """Read ``manifest.json`` of a bundle; raise `BundleError` where it is missing, damaged, wrong or too new."""
-        path = locate(bundle, FILE_NAME, "expected a bundle that w2vc-export wrote")
-        try:
-            values = read_document(path)
-        except DocumentError as error:
-            raise BundleError(f"{path} is damaged: it is not a manifest, {error}; export the bundle again") from error
-        schema = values.get("schema") if isinstance(values, dict) else None
-        if type(schema) is not int:
-            raise BundleError(f"{path} is damaged: it is not a manifest; export the bundle again")
-        if schema != SCHEMA:
-            remedy = "upgrade w2vc" if schema > SCHEMA else "export the bundle again"
-            raise BundleError(f"{bundle} has manifest schema {schema}, and this w2vc reads schema {SCHEMA}; {remedy}")
-        if values.pop("sha256", None) != digest(values):
-            raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
-        try:
-            manifest = build(cls, values)
-        except TypeMismatch as error:
-            raise _wrong(path, str(error)) from error
-        for problem in contradictions(manifest):
-            raise _wrong(path, problem)
-        return manifest
+    @property
+    def interface(self) -> Interface:
+        """How the graphs are fed and read."""
+        return Interface(self.features, self.padding, self.inputs, self.outputs, self.frames, self.shortest)
 
 
 def digest(values: dict[str, Any]) -> str:
     """sha256 of plain data, but for what `UNHASHED` names."""
     hashed = {key: value for key, value in values.items() if key not in UNHASHED}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
-
-
-def _wrong(path: Path, problem: str) -> BundleError:
-    return BundleError(f"{path} does not follow schema {SCHEMA}: {problem}; export the bundle again, or upgrade w2vc")

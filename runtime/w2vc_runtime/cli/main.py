@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2vc_runtime.bundle import Frames, Graph, Manifest, Tensor
+from w2vc_runtime.bundle import Bundle, Frames, Graph, Tensor
 from w2vc_runtime.engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
 from w2vc_runtime.errors import MissingExtraError, OptionError, W2vcError
 from w2vc_runtime.model import Model, load
@@ -126,7 +126,8 @@ def _failed(path: str, error: Exception, missing: set[str]) -> int:
 
 def info(bundle: Path, as_json: bool) -> int:
     """Print what is in a bundle."""
-    manifest = Manifest.read(bundle)
+    read = Bundle.read(bundle)
+    manifest = read.manifest
     if as_json:
         say(manifest.to_json(), JSON)
         return DONE
@@ -156,7 +157,7 @@ def info(bundle: Path, as_json: bool) -> int:
         names = manifest.labels.names
         shown = ", ".join(names[:LABELS_SHOWN]) + (" ..." if len(names) > LABELS_SHOWN else "")
         rows["labels"] = f"{len(names)} ({shown}), {manifest.labels.problem_type.replace('_', ' ')}"
-    rows |= _providers(bundle, manifest)
+    rows |= _providers(read)
     width = max(map(len, rows)) + 2
     say("".join(f"{name:<{width}}{escaped(value)}\n" for name, value in rows.items()))
     return DONE
@@ -198,9 +199,9 @@ def _name(bundle: Path) -> str:
     return os.path.basename(os.path.abspath(bundle))
 
 
-def _providers(bundle: Path, manifest: Manifest) -> dict[str, str]:
+def _providers(bundle: Bundle) -> dict[str, str]:
     """What ``auto`` would take for the first graph here, and why not the others."""
-    found = survey(bundle, manifest, manifest.graphs[0])
+    found = survey(bundle, bundle.graph())
     usable = [name for name, problem in found.items() if problem is None]
     rows = {"auto provider": usable[0] if usable else "none works here"}
     for name, problem in found.items():

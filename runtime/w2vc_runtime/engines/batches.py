@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.bundle import Engine, Manifest
+from w2vc_runtime.bundle import Engine, Interface
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.errors import InferenceError
-from w2vc_runtime.sessions.base import Tensors
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Batches:
     than all profiles is refused.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: Engine, interface: Interface) -> None:
         self._engine = engine
-        self._pads = manifest.padding == "padding-invariant"
-        self._features = manifest.inputs[0].name
-        self._value = manifest.features.padding_value
-        self._parts = all(tensor.shape for tensor in manifest.outputs)
+        self._pads = interface.padding == "padding-invariant"
+        self._features = interface.inputs[0].name
+        self._value = interface.features.padding_value
+        self._parts = all(tensor.shape for tensor in interface.outputs)
 
-    def plan(self, inputs: Tensors) -> Plan:
+    def plan(self, inputs: Arrays) -> Plan:
         """Choose for a batch; raise `InferenceError` where no profile takes it."""
         sizes = {name: list(value.shape[1:]) for name, value in inputs.items()}
         rows = len(inputs[self._features])
@@ -62,7 +62,7 @@ class Batches:
             return min(plans, key=lambda each: each[0])[1]
         raise InferenceError(self._refusal(inputs))
 
-    def parts(self, inputs: Tensors, plan: Plan) -> Iterator[tuple[Tensors, int]]:
+    def parts(self, inputs: Arrays, plan: Plan) -> Iterator[tuple[Arrays, int]]:
         """The batch in parts that fit the profile, and of each how many rows are of the batch."""
         least = self._engine.profiles[plan.profile].shapes[self._features][0][0]
         count = len(inputs[self._features])
@@ -86,7 +86,7 @@ class Batches:
             value = np.concatenate([value, np.repeat(value[:1], rows - len(value), axis=0)])
         return np.ascontiguousarray(value)
 
-    def _refusal(self, inputs: Tensors) -> str:
+    def _refusal(self, inputs: Arrays) -> str:
         profiles = self._engine.profiles
         ranges = ", ".join(f"{p.seconds[0]:g} to {p.seconds[2]:g} s" for p in profiles)
         shape = list(inputs[self._features].shape)

@@ -17,9 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from w2vc_runtime.bundle import FILE_NAME, Engine, Graph, Manifest, check_files, file_entry, find_graph, wrapping
+from w2vc_runtime.bundle import FILE_NAME, Bundle, Engine, Graph, Interface, Manifest, file_entry, wrapping
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
-from w2vc_runtime.features import Recipe
 from w2vc_runtime.system.gpu import find_gpu
 
 from .backends import BACKENDS, Backend
@@ -67,16 +66,13 @@ class EngineOptions:
         """The backend's entry."""
         return BACKENDS[self.backend]
 
-    def resolve(self, shortest: int, features: Recipe) -> tuple[OptimizationProfile, ...]:
-        """The profiles asked for, or the usual ones; raise `OptionError` where the model has no answer for one.
-
-        shortest, features: of the model's manifest.
-        """
+    def resolve(self, interface: Interface) -> tuple[OptimizationProfile, ...]:
+        """The profiles asked for, or the usual ones; raise `OptionError` where the model has no answer for one."""
         for profile in self._parsed():
-            profile.check(shortest, features.sampling_rate)
+            profile.check(interface)
         if self.ep_context:
-            return self._parsed() or (wide_profile(shortest, features),)
-        return self._parsed() or default_profiles(shortest, features)
+            return self._parsed() or (wide_profile(interface),)
+        return self._parsed() or default_profiles(interface)
 
     def file_name(self, precision: str) -> str:
         """Where an engine is in its bundle."""
@@ -129,29 +125,25 @@ def quiet(_: str) -> None:
     """Tell nobody."""
 
 
-def compile_graph(
-    bundle: Path, manifest: Manifest, graph: Graph, options: EngineOptions, plan: Path, notify: Notify = quiet
-) -> Compiled:
+def compile_graph(bundle: Bundle, graph: Graph, options: EngineOptions, plan: Path, notify: Notify = quiet) -> Compiled:
     """Compile one graph of a bundle that is being written; ``plan`` is where to, and what wraps it goes beside that.
 
     notify: is told what TensorRT is at. Raises `OptionError` (profiles that the model has no answer for) and
     `EngineError`.
     """
     check_graph(graph.precision, graph.provider)
-    profiles = options.resolve(manifest.shortest, manifest.features)
-    entries = tuple(profile.entry(manifest) for profile in profiles)
+    manifest, file = bundle.manifest, bundle.file(graph)
+    entries = tuple(profile.entry(bundle.interface) for profile in options.resolve(bundle.interface))
     gpu = None if options.compiler.names_targets else find_gpu()
     job = {
-        "graph": str((bundle / graph.files[0]).resolve()),  # the data of a large graph is found beside it
+        "graph": str(file.resolve()),  # the data of a large graph is found beside it
         "plan": str(plan.resolve()),
         "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
     answer = _work(options.compiler, job, notify)
     if "problem" in answer:
-        raise EngineError(
-            f"{options.backend} {answer['version']} does not compile {bundle / graph.files[0]}: {answer['problem']}"
-        )
+        raise EngineError(f"{options.backend} {answer['version']} does not compile {file}: {answer['problem']}")
     entry = file_entry(plan)
     engine = Engine(
         file=options.file_name(graph.precision),
@@ -183,15 +175,14 @@ def compile_bundle(
     engine is replaced last, so that the bundle is as it was if anything fails. Raises what `compile_graph` does,
     `MissingExtraError`, and `BundleError`.
     """
-    Manifest.read(bundle)  # before anything that takes time
+    Bundle.read(bundle)  # before anything that takes time
     options.check()
     try:
         with _locked(bundle), _folder(bundle) as folder:
-            manifest = Manifest.read(bundle)
-            check_files(bundle, manifest)
-            graph = find_graph(bundle, manifest, precision)
-            partial = folder / f".{os.getpid()}.plan"
-            compiled = compile_graph(bundle, manifest, graph, options, partial, notify)
+            read = Bundle.read(bundle)
+            read.check()
+            manifest, partial = read.manifest, folder / f".{os.getpid()}.plan"
+            compiled = compile_graph(read, read.graph(precision), options, partial, notify)
             kept = tuple(each for each in manifest.engines if each.file != compiled.engine.file)
             if kept != manifest.engines:  # at no moment does a manifest name a plan that is not the file's
                 _replace_manifest(bundle, dataclasses.replace(manifest, engines=kept))
@@ -214,7 +205,7 @@ def _folder(bundle: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        listed = {bundle / name for engine in Manifest.read(bundle).engines for name in engine.files}
+        listed = {bundle / name for engine in Bundle.read(bundle).manifest.engines for name in engine.files}
         for path in (*folder.glob("*.plan"), *folder.glob("*.onnx")):
             if path not in listed:
                 path.unlink()

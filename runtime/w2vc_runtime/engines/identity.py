@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from w2vc_runtime.bundle import LEAST_CAPABILITY, Engine, Graph, Manifest
+from w2vc_runtime.bundle import LEAST_CAPABILITY, Bundle, Engine
 from w2vc_runtime.errors import MissingExtraError, OptionError
 from w2vc_runtime.system.gpu import Gpu, find_gpu
 
@@ -19,25 +19,25 @@ def this_platform() -> str:
     return f"{platform.system()}-{platform.machine()}".lower()
 
 
-def find_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) -> Engine:
-    """The engine of a graph that this machine runs; among several one for its very GPU.
+def find_engine(bundle: Bundle, precision: str, backend: str) -> Engine:
+    """The engine of the graph in a precision that this machine runs; among several one for its very GPU.
 
     Reads no plan. Raises `OptionError` where there is none, with what compiles it, `MissingExtraError` without the
     backend, and what `find_gpu` does.
     """
-    engines = [each for each in manifest.engines if (each.backend, each.precision) == (backend, graph.precision)]
+    engines = [each for each in bundle.manifest.engines if (each.backend, each.precision) == (backend, precision)]
     if not engines:
-        command = compile_command(bundle, backend, graph.precision, _target(backend))
-        raise OptionError(f"{bundle} has no {backend} engine in {graph.precision}; compile one with: {command}")
+        command = compile_command(bundle.path, backend, precision, _target(backend))
+        raise OptionError(f"{bundle.path} has no {backend} engine in {precision}; compile one with: {command}")
     module, gpu = module_of(backend), find_gpu()
     named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, gpu.capability.upper())
-    command = compile_command(bundle, backend, graph.precision, gpu.capability if named else None)
+    command = compile_command(bundle.path, backend, precision, gpu.capability if named else None)
     problems = []
     for engine in sorted(engines, key=lambda each: not each.targets):
         problem = mismatch(engine, module.__version__, gpu)
         if problem is None:
             return engine
-        problems.append(f"{bundle / engine.file} {problem}; compile it again with: {command}")
+        problems.append(f"{bundle.path / engine.file} {problem}; compile it again with: {command}")
     raise OptionError(problems[0])
 
 

@@ -6,12 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
-from w2vc_runtime.bundle import EngineProfile, Manifest
+from w2vc_runtime.bundle import EngineProfile, Interface
 from w2vc_runtime.errors import OptionError
-from w2vc_runtime.features import Recipe
-from w2vc_runtime.verify.cases import make
 
 LONGEST_SECONDS = 3600
 EXAMPLE = "seconds=0.5:2:5,batch=1:4:16"
@@ -51,42 +47,25 @@ class OptimizationProfile:
                 raise OptionError(f"profile {text!r}: {name} must rise from MIN to OPT to MAX")
         return cls((seconds[0], seconds[1], seconds[2]), (batch[0], batch[1], batch[2]))
 
-    def check(self, shortest: int, rate: int) -> None:
-        """Raise `OptionError` where the shortest clip of the profile has no answer; see ``Manifest.shortest``."""
+    def check(self, interface: Interface) -> None:
+        """Raise `OptionError` where the shortest clip of the profile has no answer."""
+        rate, shortest = interface.sampling_rate, interface.shortest
         if round(self.seconds[0] * rate) < shortest:
             raise OptionError(
                 f"a profile starts at {self.seconds[0]:g} s, and the shortest clip that this model answers for "
                 f"is {shortest / rate:g} s; start there or above"
             )
 
-    def shapes(self, manifest: Manifest) -> dict[str, list[list[int]]]:
-        """Least, typical and largest shape of each input of the graph: what the bundle's features are of such clips."""
-        shapes: dict[str, list[list[int]]] = {tensor.name: [] for tensor in manifest.inputs}
-        rate = manifest.features.sampling_rate
-        for seconds, batch in zip(self.seconds, self.batch):
-            for name, (_, *sizes) in _clip_shapes(round(seconds * rate), manifest).items():
-                shapes[name].append([batch, *sizes])
-        return shapes
-
-    def entry(self, manifest: Manifest) -> EngineProfile:
-        """The profile as a manifest has it."""
-        shapes = {
-            name: (tuple(least), tuple(typical), tuple(most))
-            for name, (least, typical, most) in self.shapes(manifest).items()
-        }
+    def entry(self, interface: Interface) -> EngineProfile:
+        """The profile as a manifest has it: with the shape of each input for such clips."""
+        least, typical, most = (interface.shapes(*each) for each in zip(self.seconds, self.batch))
+        shapes = {name: (least[name], typical[name], most[name]) for name in least}
         return EngineProfile(self.seconds, self.batch, shapes)
 
 
-def _clip_shapes(samples: int, manifest: Manifest) -> dict[str, tuple[int, ...]]:
-    silence = np.zeros(samples, dtype=np.float32)
-    names = [tensor.name for tensor in manifest.inputs]
-    case = make("profile", (silence,), manifest.features, manifest.frames, manifest.padding, names)
-    return {name: case.inputs[name].shape for name in names}
-
-
-def default_profiles(shortest: int, features: Recipe) -> tuple[OptimizationProfile, ...]:
+def default_profiles(interface: Interface) -> tuple[OptimizationProfile, ...]:
     """What speech needs: commands, sentences, paragraphs up to 30 s; fewer clips at once the longer they are."""
-    start = shortest / features.sampling_rate
+    start = interface.shortest / interface.sampling_rate
     return (
         OptimizationProfile((start, max(start, 2), max(start, 5)), (1, 4, 16)),
         OptimizationProfile((max(start, 5), max(start, 10), max(start, 15)), (1, 2, 8)),
@@ -94,7 +73,7 @@ def default_profiles(shortest: int, features: Recipe) -> tuple[OptimizationProfi
     )
 
 
-def wide_profile(shortest: int, features: Recipe) -> OptimizationProfile:
+def wide_profile(interface: Interface) -> OptimizationProfile:
     """All of speech in one profile, for ONNX Runtime, whose providers run an engine's first profile and no other."""
-    start = shortest / features.sampling_rate
+    start = interface.shortest / interface.sampling_rate
     return OptimizationProfile((start, max(start, 10), max(start, 30)), (1, 1, 8))

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from w2vc_runtime.bundle import Engine, Graph, Manifest
+from w2vc_runtime.bundle import Bundle, Engine
 from w2vc_runtime.errors import BundleError, InferenceError
-from w2vc_runtime.sessions.base import Session, Tensors, closed
+from w2vc_runtime.sessions.base import Arrays, Session, closed
 
 from . import cuda
 from .batches import Batches
@@ -33,9 +33,9 @@ SHAPES = 10_000
 TYPES = {"FLOAT": "float32", "INT64": "int64", "BOOL": "bool"}
 
 
-def open_engine(bundle: Path, manifest: Manifest, graph: Graph, backend: str) -> EngineSession:
+def open_engine(bundle: Bundle, precision: str, backend: str) -> EngineSession:
     """Load the engine of a graph; raises what `find_engine` does, and `BundleError` on a plan that does not load."""
-    return EngineSession(bundle, manifest, find_engine(bundle, manifest, graph, backend))
+    return EngineSession(bundle, find_engine(bundle, precision, backend))
 
 
 class EngineSession(Session):
@@ -46,22 +46,23 @@ class EngineSession(Session):
     user's cache. cuda_graphs: False to queue every call anew, for comparison.
     """
 
-    def __init__(self, bundle: Path, manifest: Manifest, engine: Engine, cuda_graphs: bool = True) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, cuda_graphs: bool = True) -> None:
+        path, manifest = bundle.path / engine.file, bundle.manifest
         self.provider = engine.backend
-        self._batches = Batches(engine, manifest)
+        self._batches = Batches(engine, manifest.interface)
         self._inputs = {tensor.name: tensor.dtype for tensor in manifest.inputs}
         self._outputs = [tensor.name for tensor in manifest.outputs]
         self._engine = engine
         self._device = Device.open()
-        program = Program(bundle / engine.file, engine, self._device, cuda_graphs)
+        program = Program(path, engine, self._device, cuda_graphs)
         if program.tensors != self._inputs | {tensor.name: tensor.dtype for tensor in manifest.outputs}:
-            raise BundleError(f"{bundle / engine.file} has other tensors than its manifest says; compile it again")
+            raise BundleError(f"{path} has other tensors than its manifest says; compile it again")
         # The contexts have the program, and nothing else does: when they are gone, it is.
         self._pools = [Pool(functools.partial(Context, program, i), self.provider) for i in range(len(engine.profiles))]
         self._finalize = weakref.finalize(self, _close, self._device, self._pools)
         self._finalize.atexit = False  # the process ends with them
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name from the inputs by name; raise `InferenceError` where the GPU does not."""
         given = {name: value.dtype.name for name, value in inputs.items()}
         if given != self._inputs:
@@ -218,7 +219,7 @@ class Context:
             self._fail()
         self._stream.wait()
 
-    def run(self, inputs: Tensors, outputs: list[str]) -> Tensors:
+    def run(self, inputs: Arrays, outputs: list[str]) -> Arrays:
         """Compute; the inputs fit the profile."""
         moved = [self._buffers[name].reserve(value.nbytes) for name, value in inputs.items()]
         for name, value in inputs.items():
@@ -241,7 +242,7 @@ class Context:
             except cuda.CudaError:
                 return  # the GPU is gone for this process
 
-    def _replay(self, inputs: Tensors, moved: bool) -> dict[str, tuple[int, ...]] | None:
+    def _replay(self, inputs: Arrays, moved: bool) -> dict[str, tuple[int, ...]] | None:
         """Queue the CUDA graph of a shape that has one; return the shapes of the outputs."""
         if moved:
             self._forget_graphs()
@@ -253,7 +254,7 @@ class Context:
         self._stream.launch(graph)
         return shapes
 
-    def _execute(self, inputs: Tensors, outputs: list[str]) -> dict[str, tuple[int, ...]]:
+    def _execute(self, inputs: Arrays, outputs: list[str]) -> dict[str, tuple[int, ...]]:
         """Queue the engine, and record it where the shape comes again; return the shapes of the outputs."""
         for name, value in inputs.items():
             if not self._context.set_input_shape(name, value.shape):
@@ -301,7 +302,7 @@ class Context:
     def _size(self, name: str, shape: tuple[int, ...]) -> int:
         return int(np.prod(shape)) * np.dtype(self._program.tensors[name]).itemsize
 
-    def _fail(self, inputs: Tensors | None = None) -> None:
+    def _fail(self, inputs: Arrays | None = None) -> None:
         what = "" if inputs is None else f" on an input of shape {list(next(iter(inputs.values())).shape)}"
         reason = self._program.log.reason()
         self._program.log.lines.clear()
@@ -314,7 +315,7 @@ def _close(device: Device, pools: list[Pool]) -> None:
         pool.close()
 
 
-def _key(inputs: Tensors) -> Any:
+def _key(inputs: Arrays) -> Any:
     return tuple(value.shape for value in inputs.values())
 
 

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from numpy.typing import NDArray
-
-from w2vc_runtime.bundle import Graph, Manifest
+from w2vc_runtime.bundle import Bundle, Graph
+from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.errors import InferenceError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-Tensors = dict[str, NDArray]
 
 
 class Session(Protocol):
@@ -25,7 +22,7 @@ class Session(Protocol):
 
     provider: str
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name from the inputs by name; raise `InferenceError` where that fails."""
         ...
 
@@ -49,28 +46,19 @@ def closed(provider: str) -> InferenceError:
 
 
 @dataclass(frozen=True)
-class Bundled:
-    """The bundle that a graph belongs to, and what its manifest says of the graph."""
-
-    bundle: Path
-    manifest: Manifest
-    graph: Graph
-
-
-@dataclass(frozen=True)
 class GraphFile:
     """A graph to run.
 
-    written_for: the provider that it is written for; None for nothing in particular. bundled: the bundle that it
-    belongs to; None for a file by itself, which has no engines.
+    written_for: the provider that it is written for; None for nothing in particular. bundle: the bundle that it belongs
+    to; None for a standalone file, which has no engines.
     """
 
     path: Path
     precision: str
     written_for: str | None
-    bundled: Bundled | None = None
+    bundle: Bundle | None = None
 
     @classmethod
-    def of(cls, bundle: Path, manifest: Manifest, graph: Graph) -> GraphFile:
+    def of(cls, bundle: Bundle, graph: Graph) -> GraphFile:
         """A graph of a bundle."""
-        return cls(bundle / graph.files[0], graph.precision, graph.provider, Bundled(bundle, manifest, graph))
+        return cls(bundle.file(graph), graph.precision, graph.provider, bundle)

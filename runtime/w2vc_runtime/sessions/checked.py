@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
-from w2vc_runtime.bundle import Manifest, Tensor
+from w2vc_runtime.bundle import Interface, Tensor
 from w2vc_runtime.errors import InferenceError
 
-from .base import Session, Tensors
+from .base import Arrays, Session
 
 
 class CheckedSession(Session):
     """A session whose outputs are those of the manifest, by name, type and shape."""
 
-    def __init__(self, session: Session, manifest: Manifest) -> None:
+    def __init__(self, session: Session, interface: Interface) -> None:
         self.provider = session.provider
         self._session = session
-        self._inputs, self._outputs = manifest.inputs, manifest.outputs
+        self._inputs, self._outputs = interface.inputs, interface.outputs
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name from the inputs by name; raise `InferenceError` on outputs that do not fit."""
         results = self._session.run(inputs)
         sizes = {axis: size for each in self._inputs for axis, size in zip(each.shape, inputs[each.name].shape)}

@@ -5,9 +5,10 @@ What compiles and runs engines is imported where it is called: it is half of the
 
 from __future__ import annotations
 
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.errors import OptionError
 
-from .base import Bundled, GraphFile, Session
+from .base import GraphFile, Session
 
 
 def check(backend: str, graph: GraphFile) -> None:
@@ -17,25 +18,24 @@ def check(backend: str, graph: GraphFile) -> None:
     """
     from w2vc_runtime.engines.identity import find_engine
 
-    found = _bundled(backend, graph)
-    find_engine(found.bundle, found.manifest, found.graph, backend)
+    find_engine(_bundle(backend, graph), graph.precision, backend)
 
 
 def open_graph(backend: str, graph: GraphFile) -> Session:
     """Load the engine of a graph; raise what `check` does, and `BundleError` on a plan that does not load."""
     from w2vc_runtime.engines.session import open_engine
 
-    found = _bundled(backend, graph)
-    return open_engine(found.bundle, found.manifest, found.graph, backend)
+    return open_engine(_bundle(backend, graph), graph.precision, backend)
 
 
-def _bundled(backend: str, graph: GraphFile) -> Bundled:
+def _bundle(backend: str, graph: GraphFile) -> Bundle:
+    """The bundle of a graph that can have engines."""
     from w2vc_runtime.engines import check_graph
 
-    if graph.bundled is None:
+    if graph.bundle is None:
         raise OptionError(
             f"provider {backend!r} runs the engines of a bundle, and {graph.path} is a graph by itself; "
             "load its bundle, or take another provider"
         )
     check_graph(graph.precision, graph.written_for)  # lest the advice be to compile what cannot be compiled
-    return graph.bundled
+    return graph.bundle

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from w2vc_runtime.bundle import Manifest
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.documents.reader import DocumentError, read_document
 from w2vc_runtime.system.memory import available_bytes, duration_shown, shortage
 
@@ -31,7 +30,7 @@ PAIRS: dict[str, dict[str, tuple[float, float]]] = {
         "relative_key": (2.8, 3),
     },
 }
-# Tensors as large as the first convolution's output, and as a feed-forward's, that are held at once.
+# Arrays as large as the first convolution's output, and as a feed-forward's, that are held at once.
 CONVOLVED = 3.5
 WIDENED = 6
 # What a first run takes whatever its length.
@@ -74,10 +73,11 @@ class Footprint:
         return f"{problem}, enough for a clip of {duration_shown(longest)}"
 
     @classmethod
-    def of(cls, bundle: Path, manifest: Manifest, provider: str) -> Footprint | None:
+    def of(cls, bundle: Bundle, provider: str) -> Footprint | None:
         """The estimate for a bundle on a provider; None where nothing is known: of GPUs, or without ``config.json``."""
+        manifest = bundle.manifest
         pairs = PAIRS.get(provider, {}).get(manifest.position)
-        config = _config(bundle, manifest)
+        config = _config(bundle)
         try:
             heads, wide = int(config["num_attention_heads"]), int(config["intermediate_size"])
             if manifest.features.convolutions:
@@ -98,10 +98,10 @@ class Footprint:
         )
 
 
-def _config(bundle: Path, manifest: Manifest) -> dict[str, Any]:
-    if "config.json" in manifest.files:
+def _config(bundle: Bundle) -> dict[str, Any]:
+    if "config.json" in bundle.manifest.files:
         with contextlib.suppress(DocumentError):
-            values = read_document(bundle / "config.json")
+            values = read_document(bundle.path / "config.json")
             if isinstance(values, dict):
                 return values
     return {}

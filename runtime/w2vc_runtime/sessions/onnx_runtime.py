@@ -12,7 +12,7 @@ from typing import Any
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.system.gpu import find_gpu
 
-from .base import GraphFile, Session, Tensors, closed
+from .base import Arrays, GraphFile, Session, closed
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -74,7 +74,7 @@ class OnnxRuntimeSession(Session):
             # What the longest clip took would be held until the end.
             self._long.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         session = self._session
         if session is None:
             raise closed(self.provider)

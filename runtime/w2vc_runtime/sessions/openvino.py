@@ -10,7 +10,7 @@ from typing import Any
 
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 
-from .base import GraphFile, Session, Tensors, closed
+from .base import Arrays, GraphFile, Session, closed
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.
@@ -61,7 +61,7 @@ class OpenVinoSession(Session):
         self._running = 0
         self._compiled: Any = self._compile()
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         with self._lock:
             if self._core is None:
                 raise closed(self.provider)

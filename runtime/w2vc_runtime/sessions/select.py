@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from w2vc_runtime.bundle import Graph, Manifest
+from w2vc_runtime.bundle import Bundle, Graph
 from w2vc_runtime.errors import OptionError, W2vcError
 
 from . import engine, onnx_runtime, openvino
@@ -53,21 +53,21 @@ def open_session(path: Path, provider: str, precision: str = "fp32", written_for
     return _open(GraphFile(path, precision, written_for), provider)
 
 
-def open_bundle(bundle: Path, manifest: Manifest, graph: Graph, provider: str) -> Session:
+def open_bundle(bundle: Bundle, graph: Graph, provider: str) -> Session:
     """Load a graph of a bundle, or the engine that was compiled from it, on a provider.
 
     provider: ``auto``, or a name of `PROVIDERS`, which then either runs it or raises `OptionError`, `MissingExtraError`
     or `BundleError`. ``auto`` takes the first of `survey` that loads.
     """
-    return _open(GraphFile.of(bundle, manifest, graph), provider)
+    return _open(GraphFile.of(bundle, graph), provider)
 
 
-def survey(bundle: Path, manifest: Manifest, graph: Graph) -> dict[str, W2vcError | None]:
+def survey(bundle: Bundle, graph: Graph) -> dict[str, W2vcError | None]:
     """Providers from the best for a graph to the last resort, and what speaks against each here, without loading it.
 
     None: nothing does, and the first of these is what ``auto`` takes, if it loads.
     """
-    return dict(_survey(GraphFile.of(bundle, manifest, graph)))
+    return dict(_survey(GraphFile.of(bundle, graph)))
 
 
 def _open(graph: GraphFile, provider: str) -> Session:

@@ -5,24 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2vc_runtime.bundle import (
-    Certified,
-    FileEntry,
-    Graph,
-    Manifest,
-    check_file,
-    check_files,
-    digest,
-    find_graph,
-    locate,
-)
+from w2vc_runtime.bundle import Bundle, Certified, FileEntry, Graph, check_file, digest, locate
 from w2vc_runtime.documents.reader import DocumentError, read_document
 from w2vc_runtime.documents.typed import TypeMismatch, build
 from w2vc_runtime.errors import BundleError, InferenceError, OptionError
 from w2vc_runtime.sessions.checked import CheckedSession
 from w2vc_runtime.sessions.select import open_bundle
 
-from .expectations import read
+from . import expectations
 from .parity import verify
 from .reference import Reference
 from .verdict import Verdict, percent, percent_text
@@ -86,33 +76,33 @@ def verify_bundle(bundle: Path, provider: str = "auto", precision: str | None = 
     Raises `BundleError` on a bundle that is damaged or whose report is of another, `OptionError` where the provider can
     run none of the graphs, and `MissingExtraError`.
     """
-    manifest = Manifest.read(bundle)
-    check_files(bundle, manifest)
-    check_report(bundle, manifest)
-    graphs = manifest.graphs if precision is None else (find_graph(bundle, manifest, precision),)
-    references, chosen = read(bundle, manifest)
-    outcomes = [_outcome(bundle, graph, provider, references, chosen, manifest) for graph in graphs]
+    read = Bundle.read(bundle)
+    read.check()
+    check_report(read)
+    graphs = read.manifest.graphs if precision is None else (read.graph(precision),)
+    references, choice = expectations.read(read)
+    outcomes = [_outcome(read, graph, provider, references, choice) for graph in graphs]
     if all(each.verdict is None and not each.fault for each in outcomes):
         raise OptionError(outcomes[0].reason)
     return outcomes
 
 
-def check_report(bundle: Path, manifest: Manifest) -> None:
+def check_report(bundle: Bundle) -> None:
     """Raise `BundleError` where the bundle's report or its page is missing, damaged, or of another bundle."""
-    path = locate(bundle, REPORT)
+    path = locate(bundle.path, REPORT)
     try:
         report = read_document(path)
     except DocumentError as error:
         raise BundleError(f"{path} is damaged: it is not a report, {error}; export the bundle again") from error
     if not isinstance(report, dict) or report.get("sha256") != digest(report):
         raise BundleError(f"{path} is damaged: its content does not match its sha256; export the bundle again")
-    if report.get("manifest") != manifest.certified:
-        raise BundleError(f"{path} is the report of another bundle; take the one that was exported with {bundle}")
+    if report.get("manifest") != bundle.manifest.certified:
+        raise BundleError(f"{path} is the report of another bundle; take the one that was exported with {bundle.path}")
     try:
         page = build(FileEntry, report.get("page"))
     except TypeMismatch as error:
         raise BundleError(f"{path} does not say what its page {PAGE} is: {error}; export the bundle again") from error
-    check_file(bundle, PAGE, page, REPORT)
+    check_file(bundle.path, PAGE, page, REPORT)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -122,15 +112,13 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
-def _outcome(
-    bundle: Path, graph: Graph, provider: str, references: list[Reference], chosen: str | None, manifest: Manifest
-) -> Outcome:
-    certified = manifest.verification[graph.precision]
+def _outcome(bundle: Bundle, graph: Graph, provider: str, references: list[Reference], choice: str | None) -> Outcome:
+    certified = bundle.manifest.verification[graph.precision]
     used = provider
     try:
-        session = CheckedSession(open_bundle(bundle, manifest, graph, provider), manifest)
+        session = CheckedSession(open_bundle(bundle, graph, provider), bundle.interface)
         used = session.provider
-        verdict = verify(session, references, certified.budget, chosen)
+        verdict = verify(session, references, certified.budget, choice)
     except OptionError as error:
         return Outcome(graph.precision, used, certified, reason=str(error))
     except (BundleError, InferenceError) as error:

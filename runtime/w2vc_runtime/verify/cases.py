@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.bundle import Frames
-from w2vc_runtime.features import Recipe
-from w2vc_runtime.sessions.base import Tensors
+from w2vc_runtime.bundle import Interface
+from w2vc_runtime.bundle.interface import Arrays
 
 Array = NDArray[np.float32]
 
@@ -54,40 +53,28 @@ class Case:
 
     name: str
     clips: tuple[Array, ...]
-    inputs: Tensors
-    alone: tuple[Tensors, ...] = ()
+    inputs: Arrays
+    alone: tuple[Arrays, ...] = ()
 
 
-def cases(features: Recipe, frames: dict[str, Frames], shortest: int, padding: str, names: Sequence[str]) -> list[Case]:
-    """`CASES` and `GAINS` for a model.
-
-    frames: of each time axis. shortest: the fewest samples that the model answers for. names: of the graph's inputs.
-    """
-    return [
-        make(name, clips, features, frames, padding, names, masked=name in CASES)
-        for name, clips in _batches(features.sampling_rate, shortest)
-    ]
+def cases(interface: Interface) -> list[Case]:
+    """`CASES` and `GAINS` for a model."""
+    batches = _batches(interface.sampling_rate, interface.shortest)
+    return [make(interface, name, clips, masked=name in CASES) for name, clips in batches]
 
 
-def make(
-    name: str,
-    clips: tuple[Array, ...],
-    features: Recipe,
-    frames: dict[str, Frames],
-    padding: str,
-    names: Sequence[str],
-    masked: bool = True,
-) -> Case:
-    """A case of some clips; see `cases`. masked: for head ``pretraining``, whether there are frames to guess."""
+def make(interface: Interface, name: str, clips: Sequence[Array], masked: bool = True) -> Case:
+    """A case of some clips. masked: for head ``pretraining``, whether there are frames to guess."""
+    several = interface.invariant and len(clips) > 1
+    alone = tuple(feed(interface, [clip], masked) for clip in clips) if several else ()
+    return Case(name, tuple(clips), feed(interface, clips, masked), alone)
 
-    def taken(some: Sequence[Array]) -> Tensors:
-        inputs = features(some, padding)
-        if "mask_time_indices" in names:
-            inputs["mask_time_indices"] = time_masks([frames["frames"].count(len(clip)) for clip in some], masked)
-        return inputs
 
-    several = padding == "padding-invariant" and len(clips) > 1
-    return Case(name, clips, taken(clips), tuple(taken([clip]) for clip in clips) if several else ())
+def feed(interface: Interface, clips: Sequence[Array], masked: bool = True) -> Arrays:
+    """What a graph takes of clips; for head ``pretraining`` every third frame of each is to be guessed, or none."""
+    if not (interface.takes_time_masks and masked):
+        return interface.feed(clips)
+    return interface.feed(clips, [np.arange(interface.frames_of(clip)) % 3 == 0 for clip in clips])
 
 
 def digest(clips: Iterable[Array]) -> bytes:
@@ -123,11 +110,3 @@ def noise(samples: int, rate: int, generator: np.random.Generator) -> Array:
     envelope = 0.55 + 0.45 * np.sin(2 * np.pi * (3.1 * time + generator.random()))
     wave = SPEECH_LEVEL * envelope * generator.standard_normal(samples)
     return (np.round(wave / STEP) * STEP).astype(np.float32)
-
-
-def time_masks(counts: Sequence[int], masked: bool) -> NDArray[np.bool_]:
-    """``mask_time_indices`` [batch, frames]: every third frame of each clip, or none."""
-    mask = np.zeros((len(counts), max(counts)), dtype=bool)
-    for row, count in enumerate(counts):
-        mask[row, : count if masked else 0 : 3] = True
-    return mask

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.bundle import Manifest, Tensor, locate
+from w2vc_runtime.bundle import Bundle, Manifest, Tensor, locate
 from w2vc_runtime.documents.reader import DocumentError
 from w2vc_runtime.errors import BundleError
 
@@ -42,12 +42,12 @@ TIMED = 3
 Layout = tuple[str, tuple[int, ...]]
 
 
-def write(path: Path, references: Sequence[Reference], chosen: str | None) -> None:
+def write(path: Path, references: Sequence[Reference], choice: str | None) -> None:
     """Write what PyTorch computed, at fewer frames the more there is of it. Same input, same bytes."""
     rows = _rows(references)
     arrays: dict[str, Any] = {
         "clips": np.frombuffer(digest(clip for each in references for clip in each.clips), dtype=np.uint8),
-        "chosen": np.array(chosen or ""),
+        "chosen": np.array(choice or ""),
         "rows": np.array(rows),
     }
     for name in references[0].expected:
@@ -57,33 +57,33 @@ def write(path: Path, references: Sequence[Reference], chosen: str | None) -> No
         arrays[f"{name}.largest"] = np.array([each.largest for each in kept])
         if timed:
             arrays[f"{name}.frames"] = np.array([each.frames for each in kept], dtype=np.int32)
-        if name == chosen == "logits":
+        if name == choice == "logits":
             arrays[f"{name}.best"] = np.concatenate([np.ravel(each.best) for each in kept if each.best is not None])
     with path.open("wb") as stream:
         np.savez(stream, **arrays)
 
 
-def read(bundle: Path, manifest: Manifest) -> tuple[list[Reference], str | None]:
+def read(bundle: Bundle) -> tuple[list[Reference], str | None]:
     """What PyTorch computed for each case, and the output that makes a choice.
 
     Raises `BundleError` on a bundle without the file or with one that does not fit, and where this numpy draws other
     numbers than the one that it was made with.
     """
+    manifest = bundle.manifest
     if FILE_NAME not in manifest.files:
-        raise BundleError(f"{bundle} has no {FILE_NAME}; export the bundle again")
-    path = locate(bundle, FILE_NAME)
+        raise BundleError(f"{bundle.path} has no {FILE_NAME}; export the bundle again")
+    path = locate(bundle.path, FILE_NAME)
     try:
         arrays = read_arrays(path)
     except DocumentError as error:
         raise _unfit(path, str(error)) from error
-    names = [tensor.name for tensor in manifest.inputs]
-    made = cases(manifest.features, manifest.frames, manifest.shortest, manifest.padding, names)
+    made = cases(bundle.interface)
     counts = {tensor.name: [len(case.clips) if tensor.shape else 1 for case in made] for tensor in manifest.outputs}
     for problem in _problems(arrays, manifest, {name: sum(each) for name, each in counts.items()}):
         raise _unfit(path, problem)
     if arrays["clips"].tobytes() != digest(clip for case in made for clip in case.clips):
         raise BundleError(
-            f"numpy {np.__version__} does not make the audio that {bundle} was verified on; "
+            f"numpy {np.__version__} does not make the audio that {bundle.path} was verified on; "
             f"verify it with numpy {manifest.tools.get('numpy', 'of another version')}, with which it was exported"
         )
     expected = {name: iter(expected_of(arrays, name, int(arrays["rows"]))) for name in counts}
@@ -103,20 +103,20 @@ def _problems(arrays: dict[str, NDArray], manifest: Manifest, clips: dict[str, i
     """What is wrong with the arrays of a file: each holds on the ones before. clips: how many, of each output."""
     known = {"clips", "rows", "chosen"}
     yield from _wrong(arrays, {"clips": ("|u1", (32,)), "rows": ("<i8", ())})
-    chosen, rows = arrays.get("chosen", np.array(0)), int(arrays["rows"])
-    if chosen.dtype.kind != "U" or chosen.shape or str(chosen) not in ("", *CHOSEN):
+    choice, rows = arrays.get("chosen", np.array(0)), int(arrays["rows"])
+    if choice.dtype.kind != "U" or choice.shape or str(choice) not in ("", *CHOSEN):
         yield f"chosen is none of {', '.join(CHOSEN)}"
     if not 1 <= rows <= MOST_FRAMES:
         yield f"rows is {rows}"
     for tensor in manifest.outputs:
-        own = yield from _output_problems(arrays, tensor, clips[tensor.name], rows, str(chosen))
+        own = yield from _output_problems(arrays, tensor, clips[tensor.name], rows, str(choice))
         known |= own
     if strange := arrays.keys() - known:
         yield f"nobody knows {ascii(min(strange))[:60]}"
 
 
 def _output_problems(
-    arrays: dict[str, NDArray], tensor: Tensor, clips: int, rows: int, chosen: str
+    arrays: dict[str, NDArray], tensor: Tensor, clips: int, rows: int, choice: str
 ) -> Generator[str, None, set[str]]:
     """As `_problems`, of one output; returns the names of its arrays."""
     name, timed = tensor.name, len(tensor.shape) == TIMED
@@ -131,7 +131,7 @@ def _output_problems(
         stored, choices = int(np.minimum(frames, rows).sum()), int(frames.sum())
     width = tuple(map(int, tensor.shape[2 if timed else 1 :]))
     own[f"{name}.values"] = ("<f4", (stored, *width))
-    if name == chosen == "logits":
+    if name == choice == "logits":
         own[f"{name}.best"] = ("<i4", (choices,))
     yield from _wrong(arrays, own)
     if not all(np.isfinite(arrays[f"{name}.{part}"]).all() for part in ("values", "largest")):

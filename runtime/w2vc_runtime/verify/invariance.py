@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from w2vc_runtime.bundle import Budget
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.bundle.interface import Arrays
+from w2vc_runtime.sessions.base import Session
 
 from .reference import Reference
 from .verdict import Row
@@ -23,13 +24,13 @@ SAME_CODEVECTOR = 0.03
 
 
 def beside_alone(
-    session: Session, case: Reference, row: Row, together: Tensors, scales: dict[str, float], chosen: str | None
+    session: Session, case: Reference, row: Row, together: Arrays, scales: dict[str, float], choice: str | None
 ) -> Row:
     """The row of a case with how far its clips are from themselves alone.
 
     As it is where there is nothing to run alone, or the batch has no answer.
 
-    together: the outputs for the batch. scales: the largest |value| of each output. chosen: see `parity.verify`.
+    together: the outputs for the batch. scales: the largest |value| of each output. choice: see `parity.verify`.
     """
     if not case.alone or not np.isfinite(row.difference):
         return row
@@ -47,7 +48,7 @@ def beside_alone(
                 difference = float("inf")
                 continue
             errors = np.abs(one - other) / scales[name]
-            if name == chosen:
+            if name == choice:
                 if name == "logits":
                     equal = np.atleast_1d(one.argmax(-1) == other.argmax(-1))
                 else:

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from w2vc_runtime.bundle import Budget
-from w2vc_runtime.sessions.base import Session, Tensors
+from w2vc_runtime.bundle.interface import Arrays
+from w2vc_runtime.sessions.base import Session
 
 from .error_rate import error_rates, normalised
 from .invariance import SAME_CODEVECTOR, batch_problems, beside_alone
 from .reference import Array, Reference, spaced
-from .verdict import Audio, Heard, Row, Verdict, percent, percent_text
+from .verdict import Audio, Row, Verdict, WordErrors, percent, percent_text
 
 Decode = Callable[[Array], str]
 """From the logits [frames, vocabulary] of a clip to its text."""
@@ -27,12 +28,12 @@ def verify(
     session: Session,
     cases: Sequence[Reference],
     budget: Budget,
-    chosen: str | None,
+    choice: str | None,
     decode: Decode | None = None,
 ) -> Verdict:
     """Run a graph on what PyTorch was run on, and compare within a budget.
 
-    chosen: the output whose largest value, or nearest codevector, is a choice (`SpeechModel.chosen`).
+    choice: the output whose largest value, or nearest codevector, is a choice (`SpeechModel.choice`).
     decode: for head ``ctc``, where the text of a case is known.
     """
     # Noise and recordings each by their own largest values: noise is judged again where the recordings are not.
@@ -41,8 +42,8 @@ def verify(
     for case in cases:
         sound = all(each.finite for expected in case.expected.values() for each in expected)
         outputs = session.run(case.inputs)
-        row = _compare(case, outputs, scales[case.corpus], chosen, budget)
-        row = beside_alone(session, case, row, outputs, scales[case.corpus], chosen)
+        row = _compare(case, outputs, scales[case.corpus], choice, budget)
+        row = beside_alone(session, case, row, outputs, scales[case.corpus], choice)
         rows.append(row)
         if decode is not None and case.text is not None:
             (expected,) = case.expected["logits"]
@@ -60,9 +61,9 @@ def verify(
         problems.append(
             f"{percent_text(percent(verdict.same))} of the choices are the same, {100 * budget.choices:g} % is required"
         )
-    if not verdict.rise <= budget.wer:
+    if not verdict.wer_rise <= budget.wer:
         problems.append(
-            f"the word error rate on the recordings is {verdict.rise:.2f} points above PyTorch's, "
+            f"the word error rate on the recordings is {verdict.wer_rise:.2f} points above PyTorch's, "
             f"{budget.wer:g} are allowed"
         )
     return replace(verdict, problems=tuple(problems))
@@ -85,7 +86,7 @@ def _audio(cases: Sequence[Reference], texts: Sequence[tuple[str, str, str]]) ->
         return None
     rates = None
     if texts:
-        rates = Heard(
+        rates = WordErrors(
             sum(len(normalised(said).split()) for said, _, _ in texts),
             error_rates((said, text) for said, text, _ in texts),
             error_rates((said, text) for said, _, text in texts),
@@ -93,7 +94,7 @@ def _audio(cases: Sequence[Reference], texts: Sequence[tuple[str, str, str]]) ->
     return Audio(str(clips[0].corpus), len(clips), sum(case.seconds for case in clips), rates)
 
 
-def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen: str | None, budget: Budget) -> Row:
+def _compare(case: Reference, outputs: Arrays, scales: dict[str, float], choice: str | None, budget: Budget) -> Row:
     difference, choices, same = 0.0, 0, 0
     changed: set[int] = set()
     for name, expected in case.expected.items():
@@ -109,7 +110,7 @@ def _compare(case: Reference, outputs: Tensors, scales: dict[str, float], chosen
                 continue
             rows = got if wanted.frames is None else got[spaced(len(wanted.values), wanted.frames)]
             errors = np.abs(rows.astype(np.float64) - wanted.values) / scales[name]  # float32 could overflow
-            if name == chosen:
+            if name == choice:
                 if name == "logits":
                     best = wanted.values.argmax(-1) if wanted.best is None else wanted.best
                     equal = np.atleast_1d(got.argmax(-1) == best)

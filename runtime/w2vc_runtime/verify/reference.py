@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.sessions.base import Tensors
+from w2vc_runtime.bundle.interface import Arrays
 
 Array = NDArray[np.float32]
 
@@ -63,8 +63,8 @@ class Reference:
     case: str
     clips: tuple[Array, ...]
     seconds: float
-    inputs: Tensors
+    inputs: Arrays
     expected: dict[str, tuple[Expected, ...]]
     corpus: str | None = None
     text: str | None = None
-    alone: tuple[Tensors, ...] = ()
+    alone: tuple[Arrays, ...] = ()

@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Heard:
+class WordErrors:
     """Error rates on recordings with transcripts, of PyTorch (``reference``) and of the graph. words: in them all."""
 
     words: int
@@ -56,7 +56,7 @@ class Heard:
     graph: ErrorRates
 
     @property
-    def rise(self) -> float:
+    def wer_rise(self) -> float:
         """What the graph adds to PyTorch's word error rate, in percentage points."""
         return round(100 * (self.graph.wer - self.reference.wer), 6)
 
@@ -65,20 +65,20 @@ class Heard:
 class Audio:
     """The recordings among the cases.
 
-    directory: its name. clips: how many there are. seconds: of all of them. heard: None without transcripts.
+    directory: its name. clips: how many there are. seconds: of all of them. word_errors: None without transcripts.
     """
 
     directory: str
     clips: int
     seconds: float
-    heard: Heard | None
+    word_errors: WordErrors | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the manifest and the report."""
         values: dict[str, Any] = {"directory": self.directory, "clips": self.clips, "seconds": round(self.seconds, 2)}
-        if self.heard is not None:
-            rates = {"reference": asdict(self.heard.reference), **asdict(self.heard.graph)}
-            values |= {"words": self.heard.words, **rates}
+        if self.word_errors is not None:
+            rates = {"reference": asdict(self.word_errors.reference), **asdict(self.word_errors.graph)}
+            values |= {"words": self.word_errors.words, **rates}
         return values
 
 
@@ -143,14 +143,14 @@ class Verdict:
         return 0.0 if self.same is None else 1.0 - self.same
 
     @property
-    def heard(self) -> Heard | None:
+    def word_errors(self) -> WordErrors | None:
         """Error rates; None without transcripts."""
-        return self.audio.heard if self.audio else None
+        return self.audio.word_errors if self.audio else None
 
     @property
-    def rise(self) -> float:
+    def wer_rise(self) -> float:
         """What the graph adds to PyTorch's word error rate, in percentage points; 0 without transcripts."""
-        return self.heard.rise if self.heard else 0.0
+        return self.word_errors.wer_rise if self.word_errors else 0.0
 
     @property
     def material(self) -> str:
@@ -170,10 +170,10 @@ class Verdict:
         ]
         if self.same is not None:
             parts.append(f"{percent_text(percent(self.same))} of the choices the same")
-        if self.heard:
+        if self.word_errors:
             parts.append(
-                f"word error rate {percent_text(error_percent(self.heard.graph.wer))} (PyTorch "
-                f"{percent_text(error_percent(self.heard.reference.wer))}, allowed {self.budget.wer:+g} points)"
+                f"word error rate {percent_text(error_percent(self.word_errors.graph.wer))} (PyTorch "
+                f"{percent_text(error_percent(self.word_errors.reference.wer))}, allowed {self.budget.wer:+g} points)"
             )
         if len(self.sessions) == 1:
             parts.append(f"run by {self.sessions[0].session}")
@@ -204,7 +204,7 @@ def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
     """
     every = list(verdicts.values())
     choosing = min(every, key=lambda verdict: 1.0 if verdict.same is None else verdict.same)
-    heard = max(every, key=lambda verdict: verdict.rise)
+    heard = max(every, key=lambda verdict: verdict.wer_rise)
     cases = zip(choosing.rows, zip(*(verdict.rows for verdict in every)), strict=True)
     rows = tuple(_worst_row(row, others) for row, others in cases)
     problems = tuple(
@@ -213,7 +213,13 @@ def worst(verdicts: Mapping[str, Verdict]) -> Verdict:
         for problem in verdict.problems
     )
     sessions = tuple(
-        Judged(name, not each.problems, each.difference, each.same, each.heard.graph.wer if each.heard else None)
+        Judged(
+            name,
+            not each.problems,
+            each.difference,
+            each.same,
+            each.word_errors.graph.wer if each.word_errors else None,
+        )
         for name, each in verdicts.items()
     )
     return Verdict(every[0].budget, rows, problems, heard.audio, sessions)

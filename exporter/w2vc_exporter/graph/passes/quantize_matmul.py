@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
-from .products import CHANNELS_LAST, FRAMES, Frames
+from .convolutions_to_products import CHANNELS_LAST, FRAMES, Frames
 from .quantization import LARGEST, products, quantized
 from .weights import add_constant, drop_unused, insert_after
 

@@ -16,7 +16,7 @@ REDUCED = (ir.DataType.BFLOAT16, ir.DataType.FLOAT16)
 FLOAT = ir.DataType.FLOAT
 
 
-class Unpack(ir.passes.InPlacePass):
+class EmulateHalf(ir.passes.InPlacePass):
     """The rewrite above, for every operator but the casts."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
