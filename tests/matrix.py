@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from oracle import ARCHITECTURES, CLASSES, OPTIONS, fronts, matrix
+from oracle import ARCHITECTURES, CLASSES, fronts, matrix
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- made by tests/matrix.py -->\n", "<!-- end -->"
@@ -24,32 +24,32 @@ ROWS = {
     "bert-rotary": ("Wav2Vec2-BERT", "causal conformer", "rotary"),
     "bert-none": ("Wav2Vec2-BERT", "causal conformer", "none"),
 }
-MARKS = {"weighted sum": "w", "adapter": "a", "narrow adapter": "n", "adapter after a feed-forward": "f"}
+# How Hugging Face's configurations name the options, and what of them is meant.
+NAMES = {
+    "weighted sum": "`use_weighted_layer_sum`",
+    "adapter": "`add_adapter`, its stride in every length",
+    "narrow adapter": "`add_adapter` with another `output_hidden_size`",
+    "adapter after a feed-forward": "`use_intermediate_ffn_before_adapter`",
+}
 
 
 def table() -> str:
-    """README's table, from the cells of the matrix."""
+    """README's two tables, from the cells of the matrix: what is exported plainly, and with which options."""
     cells = {(cell.architecture, cell.head, cell.option) for cell in matrix()}
-    lines = [
-        "| family | encoder | front end | positions | " + " | ".join(CLASSES) + " |",
-        "|---" * (4 + len(CLASSES)) + "|",
-    ]
+    head = "| family | encoder | front end | positions | " + " | ".join(CLASSES) + " |"
+    lines = [head, "|---" * (4 + len(CLASSES)) + "|"]
     for architecture in ARCHITECTURES:
         family, encoder, positions = ROWS[architecture]
         front = " or ".join(f"{norm} norm" if norm != "log-mel" else norm for norm in fronts(architecture))
-        shown = []
-        for head in CLASSES:
-            options = "".join(MARKS[o] for o in OPTIONS if o in MARKS and (architecture, head, o) in cells)
-            plain = "yes" if (architecture, head, "plain") in cells else "-"
-            shown.append(f"{plain} {options}".strip())
+        shown = ["✓" if (architecture, head, "plain") in cells else "–" for head in CLASSES]
         lines.append(f"| {family} | {encoder} | {front} | {positions} | " + " | ".join(shown) + " |")
-    legend = (
-        "w: also with `use_weighted_layer_sum`. a: also with `add_adapter`, its stride in every length. "
-        "n: with an adapter of another width.\n"
-        "f: with `use_intermediate_ffn_before_adapter`."
-    )
-    count = len(matrix())
-    return "\n".join([*lines, "", legend, "", f"{count} combinations, each in both padding contracts.", ""])
+    lines += ["", "| and with the option | in families | " + " | ".join(CLASSES) + " |", "|---" * (2 + len(CLASSES)) + "|"]
+    for option, name in NAMES.items():
+        families = dict.fromkeys(ROWS[a][0] for a in ARCHITECTURES if any((a, head, option) in cells for head in CLASSES))
+        every = len(families) == len({family for family, _, _ in ROWS.values()})
+        shown = ["✓" if any((a, head, option) in cells for a in ARCHITECTURES) else "–" for head in CLASSES]
+        lines.append(f"| {name} | {'all' if every else ', '.join(families)} | " + " | ".join(shown) + " |")
+    return "\n".join([*lines, "", f"{len(matrix())} combinations, each in both padding contracts.", ""])
 
 
 def rewritten(readme: str) -> str:
