@@ -60,9 +60,10 @@ $(OLDER)/.ready: $(READY) tests/transformers-4.txt
 
 test-transformers-4: $(OLDER)/.ready
 	PYTHONPATH=$(OLDER) $(BIN)/python -m pytest -n auto --dist worksteal -p no:cacheprovider \
-		tests/test_model.py tests/test_checkpoint.py tests/test_languages.py tests/test_log_mel.py
+		tests/model tests/runtime/features
 
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports

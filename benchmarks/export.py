@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from full_size import make_checkpoint
 from peers import environment
 

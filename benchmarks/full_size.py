@@ -14,9 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import oracle
-from published import PUBLISHED
+from support import oracle
+from support.published import PUBLISHED
 
 # The process reads its own high-water mark: that of a child, as its parent sees it, starts with the parent's. The
 # report would set it back for each length that it measures.

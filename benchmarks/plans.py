@@ -21,10 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from full_size import make_checkpoint
-from published import PUBLISHED
 
+from support.published import PUBLISHED
 from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.engines.profiles import default_profiles
 

@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,6 +31,8 @@ import torch
 from onnx_ir.passes.common import ShapeInferencePass
 from transformers import PreTrainedModel
 
+from support.oracle import build, clips, save
+from support.published import PUBLISHED
 from w2vc_exporter import ExportOptions, export
 from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.quantization import products, quantized
@@ -39,10 +40,6 @@ from w2vc_exporter.graph.passes.weights import drop_unused, insert_after
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from oracle import build, clips, save
-from published import PUBLISHED
 
 # What is timed beside the plain exports: provider it is exported for and run on, and precisions.
 OURS = {"cpu": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8")}

@@ -7,7 +7,6 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each worker; more would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import csv
 import gc
 from collections.abc import Iterator
 from functools import cache
@@ -17,22 +16,18 @@ import numpy as np
 import pytest
 
 import w2vc_runtime.bench.measure
+from support.paths import DATA
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import W2vcError
 
-pytest.register_assert_rewrite("parity", "plans")  # their assertions say what differs, as tests' own do
-ROOT = Path(__file__).parents[1]
-DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
-with (DEMO_AUDIO / "metadata.csv").open(newline="") as rows:
-    TRANSCRIPTS = {row["file_name"]: row["transcription"] for row in csv.DictReader(rows)}
-DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data"))
+pytest.register_assert_rewrite("support.parity", "support.plans")  # their assertions say what differs, as tests' own do
 
 
 @cache
 def no_gpu() -> str | None:
     """Why there is no GPU for engines here; None where there is one."""
     try:
-        from w2vc_runtime.engines.cuda import Device
+        from w2vc_runtime.sessions.tensorrt.cuda import Device
 
         Device.open()
     except (ImportError, W2vcError) as error:

@@ -135,7 +135,7 @@ def _export(path: Path, bundle: Cell) -> None:
             stack.enter_context(patch.dict(cases.GAINS, clear=True))
             arguments["budget"] = "tokens=0%,difference=1"
         if not isinstance(checkpoint, str):
-            from oracle import save
+            from support.oracle import save
 
             scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent))
             checkpoint = save(model(bundle), Path(scratch))
@@ -145,8 +145,8 @@ def _export(path: Path, bundle: Cell) -> None:
 
 def model(bundle: Cell) -> Any:
     """Hugging Face's model of a random checkpoint, with the same weights every time."""
-    import oracle
-    from published import LETTER_HEAD, PUBLISHED
+    from support import oracle
+    from support.published import LETTER_HEAD, PUBLISHED
 
     source = bundle["checkpoint"]
     if "cell" in source:
@@ -159,7 +159,8 @@ def model(bundle: Cell) -> Any:
 def _export_plain(path: Path, bundle: Cell, precision: str) -> None:
     """What ``torch.onnx.export`` makes of Hugging Face's model without a mask, batch and length dynamic."""
     import torch
-    from oracle import clips, spectra
+
+    from support.oracle import clips, spectra
 
     theirs = model(bundle).to(dtype(precision))
     theirs.set_attn_implementation("eager")  # the default, sdpa, fails to export

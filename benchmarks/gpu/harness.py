@@ -29,7 +29,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / room) for room in ("model", "exporter", "runtime")]
-sys.path.append(str(ROOT / "tests"))  # after the scripts, which have names that tests have too
+sys.path.append(str(ROOT / "tests"))
 
 PACKAGES = (
     "w2vc", "numpy", "torch", "triton", "transformers", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu",

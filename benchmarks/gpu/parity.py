@@ -3,9 +3,10 @@
     python benchmarks/gpu/parity.py --build-only --jobs 8         the tiny bundles of the matrix, without a GPU
     python benchmarks/gpu/parity.py --jobs 8 [--providers cuda]
 
-The matrix is that of tests/oracle.py (needs PyTorch and transformers). Each bundle is verified on each provider in each
-precision as ``w2vc verify`` does, on what PyTorch computed when it was exported, within the budgets of its manifest.
-Providers ``tensorrt-rtx`` and ``tensorrt`` run engines, which are built where the package of that name is installed.
+The matrix is that of tests/support/oracle.py (needs PyTorch and transformers). Each bundle is verified on each provider
+in each precision as ``w2vc verify`` does, on what PyTorch computed when it was exported, within the budgets of its
+manifest. Providers ``tensorrt-rtx`` and ``tensorrt`` run engines, which are built where the package of that name is
+installed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ COLUMNS = {
 
 def cells(architectures: list[str], quick: bool) -> list[list[str]]:
     """The matrix, what says most first: every position kind, then every head, then the options."""
-    from oracle import CLASSES, OPTIONS, fronts, matrix
+    from support.oracle import CLASSES, OPTIONS, fronts, matrix
 
     every = [cell for cell in matrix() if cell.architecture in architectures]
     options, heads = list(OPTIONS), ["ctc", *(head for head in CLASSES if head != "ctc")]

@@ -25,12 +25,12 @@ from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
 from w2vc_runtime.bundle import Bundle, Engine, Manifest
 from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.verify import expectations as stored
+from w2vc_runtime.verify import expectations
 from w2vc_runtime.verify.parity import verify
 
 BACKEND = "tensorrt-rtx"
 CARRIED = ("digits", "digits-bert")
-# Tiny random models: every family and position kind of tests/oracle.py.
+# Tiny random models: every family and position kind of tests/support/oracle.py.
 TINY = (
     "wav2vec2", "wav2vec2-stable", "conformer-relative", "conformer-rotary", "conformer-none",
     "bert-relative_key", "bert-relative", "bert-rotary", "bert-none",
@@ -91,10 +91,10 @@ def measuring(job: Cell) -> Measure:
     """Task of a worker: one plan after the other."""
     bundle = Path(job["bundle"])
     manifest = Bundle.read(bundle).manifest
-    references, chosen_output = stored.read(Bundle(bundle, manifest))
+    references, chosen_output = expectations.read(Bundle(bundle, manifest))
     if job["device"] == "gpu":  # what starts once a process is no part of loading a plan
-        from w2vc_runtime.engines.cuda import Device
         from w2vc_runtime.engines.identity import module_of
+        from w2vc_runtime.sessions.tensorrt.cuda import Device
 
         module_of(BACKEND)
         Device.open()
@@ -151,7 +151,7 @@ def opened(bundle: Path, manifest: Manifest, engine: Engine, device: str) -> Any
     if device == "cpu":
         read = Bundle(bundle, manifest)
         return open_session(read.file(read.graph(engine.precision)), "cpu", engine.precision)
-    from w2vc_runtime.engines.session import EngineSession
+    from w2vc_runtime.sessions.tensorrt.session import EngineSession
 
     return EngineSession(Bundle(bundle, manifest), engine)
 

@@ -208,7 +208,7 @@ class Speed:
 
     def _engine(self, backend: str, graphs: bool) -> Run:
         from w2vc_runtime.engines.identity import find_engine
-        from w2vc_runtime.engines.session import EngineSession
+        from w2vc_runtime.sessions.tensorrt.session import EngineSession
 
         engine = find_engine(Bundle(self.bundle, self.manifest), self.precision, backend)
         return self._run(EngineSession(Bundle(self.bundle, self.manifest), engine, cuda_graphs=graphs))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import TRAINING, VOCABULARY, save_vocabulary, save_weights, transcript
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+from model import TRAINING, VOCABULARY, save_vocabulary, save_weights, transcript
 
 MEL_BINS = 80
 MEL_FIELD = 400

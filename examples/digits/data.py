@@ -13,10 +13,11 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from model import BLANK, FIELD_SAMPLES, FRAME_SAMPLES, VOCABULARY, WORD_END, frame_count, normalize
 from strings import GAP_SECONDS, MAX_DIGITS, SAMPLE_RATE, SPEAKERS, TEST_INDICES, WORDS, clip_path, join_clips
 from synthesis import SyntheticVoice
 from torch.utils.data import Dataset
+
+from model import BLANK, FIELD_SAMPLES, FRAME_SAMPLES, VOCABULARY, WORD_END, frame_count, normalize
 
 BATCH_SECONDS = 16
 GROUP_BATCHES = 16

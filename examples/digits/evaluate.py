@@ -15,7 +15,6 @@ from pathlib import Path
 
 import bert
 import keywords
-import model
 import numpy as np
 import torch
 from data import MissingDataError, add_data_argument, require_recordings
@@ -23,6 +22,8 @@ from strings import SPEAKERS, single_clips, test_strings, word_errors
 from synthesis import unheard_strings
 from transformers import Wav2Vec2BertForCTC, Wav2Vec2ConformerForCTC, Wav2Vec2ForSequenceClassification
 from transformers.utils import logging
+
+import model
 
 LISTENERS = {
     "Wav2Vec2ConformerForCTC": (Wav2Vec2ConformerForCTC, model.transcribe),

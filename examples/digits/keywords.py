@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import FIELD_SAMPLES, normalize, save_weights
 from strings import WORDS
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+
+from model import FIELD_SAMPLES, normalize, save_weights
 
 
 def build_config() -> Wav2Vec2Config:

@@ -13,9 +13,10 @@ import sys
 
 import torch
 from data import Batch, TrainingGroups
-from model import attention_mask, build_config, isolated, save, transcribe
 from training import batches, bootstrap, check_strings, ctc_losses, learn, learn_mel, parse_arguments, prepare
 from transformers import Wav2Vec2ConformerForCTC
+
+from model import attention_mask, build_config, isolated, save, transcribe
 
 MEL_STEPS = 300
 STRINGS_A_VOICE = 4

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from bert import FIELD_SAMPLES, build_config, extract, mel_features, save, transcribe
 from data import Batch, Front, Lesson, TrainingGroups, lesson_at
-from model import attention_mask
 from strings import MAX_DIGITS
 from synthesis import SyntheticVoice
 from training import PEAK_LEARNING_RATE, batches, bootstrap, check_strings, ctc_losses, learn, parse_arguments, prepare
 from transformers import Wav2Vec2BertForCTC
+
+from model import attention_mask
 
 STRINGS_A_VOICE = 4
 SECOND_STRETCH = 0.25

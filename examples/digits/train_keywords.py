@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from data import BATCH_SECONDS, GROUP_BATCHES, at_speed, degrade
 from keywords import build_config, classify, save
-from model import normalize
 from strings import SAMPLE_RATE, single_clips
 from synthesis import SyntheticVoice, trim
 from torch.nn import functional
 from torch.utils.data import Dataset
 from training import batches, learn, learn_mel, parse_arguments, prepare
 from transformers import Wav2Vec2ForSequenceClassification
+
+from model import normalize
 
 PEAK_LEARNING_RATE = 1e-3
 MEL_STEPS = 300

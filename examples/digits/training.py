@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from data import Batch, MissingDataError, add_data_argument, read_training_clips
-from model import BLANK, FIELD_SAMPLES, FRAME_SAMPLES
 from strings import SAMPLE_RATE, SPEAKERS, test_strings, word_error_rate
 from synthesis import MissingProgramError, SyntheticVoice, require_espeak, synthetic_voices
 from torch.nn import functional
@@ -19,6 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 from transformers.audio_utils import mel_filter_bank
 from transformers.utils import logging
+
+from model import BLANK, FIELD_SAMPLES, FRAME_SAMPLES
 
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP_SHARE = 0.03

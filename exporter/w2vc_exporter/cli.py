@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from w2vc_runtime.cli.engine_arguments import add_engine_arguments
 from w2vc_runtime.cli.program import DONE, REJECTED, Parser, complain, guarded, say
-from w2vc_runtime.engines import add_engine_arguments
 
 from .api import export
 from .certificate.report import PAGE

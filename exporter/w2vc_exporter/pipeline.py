@@ -41,7 +41,7 @@ from .options import ExportOptions
 from .precision.drift import Layers
 from .precision.fitting import Fitting, Judge
 from .precision.forms import FORMS
-from .subject import Subject, read_subject
+from .subject import Subject, find_subject, read_subject
 
 TOOLS = ("w2vc", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -103,11 +103,12 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
     if engines:
         engines.check()
+    checkpoint, options = find_subject(options)
     with staging.staging(options.destination, options.force) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step(f"reading {options.source.name}"):
-            subject = read_subject(options)
+            subject = read_subject(checkpoint, options)
             if engines:
                 engines.resolve(subject.interface)
             corpus, calibration = subject.recordings("wer" in limits), subject.calibration()

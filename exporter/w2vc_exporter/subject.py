@@ -31,7 +31,7 @@ from .staging import source_hash
 class Subject:
     """A checkpoint with a head.
 
-    options: with the head that the checkpoint names, where none was asked for. model: in PyTorch. interface: how its
+    options: with a head. model: in PyTorch. interface: how its
     graph will be fed and read. files: its configuration, then its weights.
     """
 
@@ -93,12 +93,15 @@ class Subject:
         return [feed(self.interface, [clip.samples]) for clip in clips]
 
 
-def read_subject(options: ExportOptions) -> Subject:
-    """Read the checkpoint that the options name; raise `ExportError` or `ModelError` where it cannot be exported."""
+def find_subject(options: ExportOptions) -> tuple[Path, ExportOptions]:
+    """The checkpoint that the options name, and the options with a head: the checkpoint's, where none was asked for."""
     checkpoint = find_checkpoint(options.source, options.target_lang)
-    config = w2vc_model.read_config(checkpoint)
-    options = options.with_head(config.architectures)
-    states = options.hidden_states_of(config.num_hidden_layers)
+    return checkpoint, options.with_head(w2vc_model.read_config(checkpoint).architectures)
+
+
+def read_subject(checkpoint: Path, options: ExportOptions) -> Subject:
+    """Read a checkpoint; raise `ExportError` or `ModelError` where it cannot be exported as the options say."""
+    states = options.hidden_states_of(w2vc_model.read_config(checkpoint).num_hidden_layers)
     model = w2vc_model.load(checkpoint, options.task, options.padding, options.target_lang, states)
     files = [checkpoint / "config.json", *weight_files(checkpoint)]
     if options.target_lang is not None:

@@ -7,12 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-import archives
-import bundles
-import harness
-import manifests
 import pytest
-from harness import Bundle
+
+from support.hostile import archives, bundles, harness, manifests
+from support.hostile.harness import Bundle
 
 ALL = os.environ.get("W2VC_HOSTILE") == "all"
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_exporter import staging as bundle
+from w2vc_exporter import staging
 from w2vc_exporter.graph.layers import inherit, parts, said
 from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
@@ -98,7 +98,7 @@ class Fitting:
     def _try(self, kept: Sequence[Kept]) -> Fitted:
         keep = {name for each in kept for name in each.nodes}
         model, counted = self._build(keep)
-        files = bundle.save_graph(model, self.directory, self.precision)
+        files = staging.save_graph(model, self.directory, self.precision)
         release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from w2vc_exporter import staging as bundle
+from w2vc_exporter import staging
 from w2vc_exporter.graph.save import write
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
@@ -45,5 +45,5 @@ def largest_values(
 def cpu_session(path: Path) -> OnnxRuntimeSession:
     """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    settings = {"session.disable_prepacking": "1"} if size > bundle.EXTERNAL_DATA_BYTES else {}
+    settings = {"session.disable_prepacking": "1"} if size > staging.EXTERNAL_DATA_BYTES else {}
     return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider", settings)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2vc_runtime.bundle import Bundle, Frames, Graph, Tensor
-from w2vc_runtime.engines import BACKENDS, EngineOptions, add_engine_arguments, compile_bundle
+from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
 from w2vc_runtime.errors import MissingExtraError, OptionError, W2vcError
 from w2vc_runtime.model import Model, load
 from w2vc_runtime.results import Result
@@ -20,6 +20,7 @@ from w2vc_runtime.results.formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from w2vc_runtime.sessions.select import NAMES, survey
 from w2vc_runtime.verify.again import table, verify_bundle
 
+from .engine_arguments import add_engine_arguments
 from .program import (
     DONE,
     JSON,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from w2vc_runtime.cli.engine_arguments import add_engine_arguments
-
 from .backends import BACKENDS
 from .compiler import Compiled, EngineOptions, check_graph, compile_bundle, compile_graph
 
@@ -11,7 +9,6 @@ __all__ = [
     "BACKENDS",
     "Compiled",
     "EngineOptions",
-    "add_engine_arguments",
     "check_graph",
     "compile_bundle",
     "compile_graph",

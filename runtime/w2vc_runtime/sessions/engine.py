@@ -23,7 +23,7 @@ def check(backend: str, graph: GraphFile) -> None:
 
 def open_graph(backend: str, graph: GraphFile) -> Session:
     """Load the engine of a graph; raise what `check` does, and `BundleError` on a plan that does not load."""
-    from w2vc_runtime.engines.session import open_engine
+    from .tensorrt.session import open_engine
 
     return open_engine(_bundle(backend, graph), graph.precision, backend)
 

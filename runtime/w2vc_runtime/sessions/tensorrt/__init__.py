@@ -1,0 +1,1 @@
+"""Engines of a bundle, run by TensorRT or TensorRT-RTX."""

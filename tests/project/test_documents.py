@@ -1,0 +1,89 @@
+"""The README's commands run, and the documents describe what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.paths import DEMO_AUDIO, ROOT, TRANSCRIPTS
+from w2vc_exporter.gate.corpus import read_corpus
+from w2vc_runtime.bundle import Manifest
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """An empty directory that sees the examples, as a reader's clone does."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
+
+
+def execute(command: list[str], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_shell_commands_run(folder):
+    commands = [line for block in blocks("sh") for line in block.splitlines()]
+    assert commands[:2] == ["make demo", "make test"]  # the first screen has these two and no other
+    for command in commands:
+        if command.startswith("make "):
+            execute(["make", "-C", str(ROOT), "-n", *command.split()[1:]], folder)
+        elif command.startswith("pip install "):
+            extras = re.search(r"\[(.*)\]", command)
+            assert extras is not None
+            assert set(extras[1].split(",")) <= set(importlib.metadata.metadata("w2vc").get_all("Provides-Extra"))
+        else:
+            execute(["bash", "-c", command], folder)
+    assert sorted(path.suffix for path in (folder / "subtitles").iterdir()) == [".srt"] * 3
+
+
+def test_the_demo_installs_what_it_needs_and_says_how_much(tmp_path):
+    """In a fresh clone, where the tests then add the rest."""
+
+    def installed(target: str) -> list[str]:
+        shown = execute(["make", "-C", str(ROOT), "-n", target, f"VENV={tmp_path / 'venv'}"], tmp_path)
+        lines = [line for line in shown.splitlines() if "pip install" in line or "GB" in line]
+        return [line.split()[-1].strip("'") if "pip install" in line else "size" for line in lines]
+
+    assert installed("demo") == ["size", "size", ".[export,cpu]"]
+    assert installed("test") == ["size", "size", ".[export,cpu]", "size", ".[dev]"]
+
+
+def test_the_demo_recordings_have_transcripts_that_an_export_reads():
+    corpus = read_corpus(DEMO_AUDIO, 16000, 400)
+    assert {clip.name: clip.text for clip in corpus.clips} == TRANSCRIPTS
+    assert len(TRANSCRIPTS) == 3
+
+
+def test_python_blocks_run(folder):
+    (block,) = blocks("python")
+    shown = execute([sys.executable, "-c", block], folder)
+    assert shown.startswith("seven two nine [('seven', 0.")
+
+
+def test_links_lead_somewhere():
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_every_field_of_the_manifest_is_described():
+    described = (ROOT / "docs" / "bundle.md").read_text()
+    for field in dataclasses.fields(Manifest):
+        assert f"`{field.name}`" in described, field.name

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: models to export, oracles, and what runs our commands."""
