@@ -184,16 +184,21 @@ def _expect_finite(what: str, values: NDArray) -> None:
         raise InferenceError(f"{what} are not finite: there is NaN or infinity among them; expected finite values")
 
 
-def load(bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None) -> Model:
+def load(
+    bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None, warm_up: bool = False
+) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
     provider: ``cpu`` or ``cuda`` (ONNX Runtime), ``tensorrt`` or ``tensorrt-rtx`` (an engine of the bundle),
     ``openvino`` (on the CPU) or ``auto``: what the graph is written for, else an engine of the bundle that runs here,
     else CUDA, else OpenVINO where it is installed on an x86, else ``cpu``; ``w2vc info`` says which and why, and the
-    logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first.
+    logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first. warm_up: do
+    beforehand what an engine does for the first clips of each length, so that a service is fast from its first answer.
     Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
     """
     read = Bundle.read(Path(bundle))
     read.check()
     session = CheckedSession(open_bundle(read, read.graph(precision), provider), read.interface)
+    if warm_up:
+        session.warm_up()
     return Model(read.manifest, session, Footprint.of(read, session.provider))

@@ -48,7 +48,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
     monkeypatch.setattr(StandIn, "made", [])
     for module in (onnx_runtime, identity):
-        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90"))
+        monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA L4", "sm89", 58))
     return available
 
 

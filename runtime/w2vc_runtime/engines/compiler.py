@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,8 +76,14 @@ class EngineOptions:
         return self._parsed() or default_profiles(interface)
 
     def file_name(self, precision: str) -> str:
-        """Where an engine is in its bundle."""
-        return f"{FOLDER}/{'-'.join((self.backend, *self.targets, precision))}.plan"
+        """Where an engine is in its bundle; that of the GPU of this machine is named after it.
+
+        Raises what `find_gpu` does.
+        """
+        gpus = self.targets
+        if not self.compiler.names_targets:
+            gpus = (re.sub(r"[^a-z0-9]+", "-", find_gpu().model.lower()).strip("-"),)
+        return f"{FOLDER}/{'-'.join((self.backend, *gpus, precision))}.plan"
 
     def check(self) -> None:
         """Ask the backend; raise `MissingExtraError` without it, `OptionError` for a target that it does not have."""
@@ -153,7 +160,7 @@ def compile_graph(bundle: Bundle, graph: Graph, options: EngineOptions, plan: Pa
         version=answer["version"],
         platform=this_platform(),
         targets=options.targets if gpu is None else (gpu.capability,),
-        gpu=None if gpu is None else gpu.name,
+        gpu=None if gpu is None else gpu.model,
         flags=tuple(answer["flags"]),
         precision=graph.precision,
         graph={name: manifest.files[name].sha256 for name in graph.files},

@@ -13,9 +13,12 @@ from w2vc_runtime.system.gpu import Gpu, find_gpu
 
 from .backends import BACKENDS
 
+# One processor has several names.
+PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
+
 
 def this_platform() -> str:
-    """Operating system and processor: a plan of one does not load on another."""
+    """Operating system and processor: a plan of one does not load on another; see `Backend.any_system`."""
     return f"{platform.system()}-{platform.machine()}".lower()
 
 
@@ -30,6 +33,8 @@ def find_engine(bundle: Bundle, precision: str, backend: str) -> Engine:
         command = compile_command(bundle.path, backend, precision, _target(backend))
         raise OptionError(f"{bundle.path} has no {backend} engine in {precision}; compile one with: {command}")
     module, gpu = module_of(backend), find_gpu()
+    if problem := unsupported(backend, gpu):
+        raise OptionError(problem)
     named = BACKENDS[backend].names_targets and hasattr(module.ComputeCapability, gpu.capability.upper())
     command = compile_command(bundle.path, backend, precision, gpu.capability if named else None)
     problems = []
@@ -46,22 +51,42 @@ def _target(backend: str) -> str | None:
     if not BACKENDS[backend].names_targets:
         return None
     try:
-        return find_gpu().capability
+        gpu = find_gpu()
     except OptionError:
         return None
+    if problem := unsupported(backend, gpu):
+        raise OptionError(problem)
+    return gpu.capability
 
 
 def mismatch(engine: Engine, version: str, gpu: Gpu) -> str | None:
     """Why an engine does not run here, or None. version: of the backend that is here."""
-    if engine.platform != this_platform():
+    if _platform(engine.platform, engine.backend) != _platform(this_platform(), engine.backend):
         return f"was compiled for {engine.platform}, and this is {this_platform()}"
     if engine.version != version:
         return f"was compiled by {engine.backend} {engine.version}, and {version} is here"
     here = f"and {gpu.name} ({gpu.capability}) is here"
-    portable = not engine.targets and int(gpu.capability[2:]) >= LEAST_CAPABILITY
-    if not (portable or gpu.capability in engine.targets) or engine.gpu not in (None, gpu.name):
+    portable = not engine.targets and gpu.number >= LEAST_CAPABILITY
+    if not (portable or gpu.capability in engine.targets) or engine.gpu not in (None, gpu.model):
         return f"was compiled for {engine.gpus}, {here}"
     return None
+
+
+def unsupported(backend: str, gpu: Gpu) -> str | None:
+    """Why a backend runs no engine at all on a GPU, or None."""
+    known = BACKENDS[backend].capabilities
+    if known is None or gpu.number in known:
+        return None
+    names = ", ".join(f"sm{number}" for number in known)
+    others = " or ".join(repr(name) for name in (*(set(BACKENDS) - {backend}), "cuda"))
+    return f"{backend} runs on {names}, and {gpu.name} ({gpu.capability}) is here; take provider {others}"
+
+
+def _platform(name: str, backend: str) -> str:
+    """A platform as far as it matters to plans of a backend."""
+    system, _, processor = name.partition("-")
+    processor = PROCESSORS.get(processor, processor)
+    return processor if BACKENDS[backend].any_system else f"{system}-{processor}"
 
 
 def module_of(backend: str) -> Any:

@@ -26,6 +26,10 @@ class Session(Protocol):
         """Compute the outputs by name from the inputs by name; raise `InferenceError` where that fails."""
         ...
 
+    def warm_up(self) -> None:
+        """Do beforehand what would be done for the first clips; nothing where lengths make no difference."""
+        return None
+
     def close(self) -> None:
         """Let go of the graph and its memory; of what runs at the time, when that is done. Closing twice is fine.
 

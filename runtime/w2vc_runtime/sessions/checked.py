@@ -32,6 +32,9 @@ class CheckedSession(Session):
                 )
         return results
 
+    def warm_up(self) -> None:
+        self._session.warm_up()
+
     def close(self) -> None:
         self._session.close()
 

@@ -75,9 +75,10 @@ def batches() -> Batches:
     entries = tuple(EngineProfile((a, a, b), (1, 1, 1), each) for each, (a, b) in zip(shapes, SECONDS))
     engine = Engine("plan", "", 0, "tensorrt", "1", "", (), None, (), "fp16", {}, entries)
     output = SimpleNamespace(shape=("batch", "frames"))
-    features = SimpleNamespace(name="input_features")
+    features = SimpleNamespace(name="input_features", shape=("batch", "frames", 80))
+    mask = SimpleNamespace(name="mask", shape=("batch", "pairs"))
     contract = {"padding": "padding-invariant", "features": SimpleNamespace(padding_value=1.5)}
-    return Batches(engine, SimpleNamespace(inputs=[features], outputs=[output], **contract))
+    return Batches(engine, SimpleNamespace(inputs=[features, mask], outputs=[output], **contract))
 
 
 SECONDS = ((0.1, 0.2), (0.4, 0.8))

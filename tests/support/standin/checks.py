@@ -11,6 +11,7 @@ import dataclasses
 import gc
 import json
 import os
+import platform
 import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +26,13 @@ from w2vc_runtime import BundleError, InferenceError, Model, OptionError, load
 from w2vc_runtime.bundle import FILE_NAME, Bundle, Engine, file_entry
 from w2vc_runtime.cli import main as cli
 from w2vc_runtime.engines import BACKENDS
-from w2vc_runtime.engines.backends import Backend
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
 from w2vc_runtime.sessions.select import open_session
+from w2vc_runtime.sessions.tensorrt import cache, program
 from w2vc_runtime.sessions.tensorrt.cuda import Device
-from w2vc_runtime.sessions.tensorrt.session import CONTEXTS, GRAPHS, Context, EngineSession, open_engine
+from w2vc_runtime.sessions.tensorrt.lanes import GRAPHS, LANES, Lane
+from w2vc_runtime.sessions.tensorrt.session import EngineSession, open_engine
 
 driver = ctypes.CDLL("libcuda.so.1")
 driver.standin_limit.argtypes = driver.standin_host_limit.argtypes = [ctypes.c_long]
@@ -42,8 +44,9 @@ EXACT = {"rtol": 1e-4, "atol": 1e-4}  # other batches and lengths are summed in 
 @pytest.fixture(autouse=True)
 def backends(monkeypatch, tmp_path):
     for name, module in MODULES.items():
-        monkeypatch.setitem(BACKENDS, name, Backend(name, module, "trt-rtx", name == "tensorrt-rtx"))
+        monkeypatch.setitem(BACKENDS, name, dataclasses.replace(BACKENDS[name], module=module))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    program._runtime.cache_clear()
     gpu()
     standin_tensorrt.launches.clear()
     standin_tensorrt.executions.clear()
@@ -99,13 +102,18 @@ def truth(bundle):
     return open_session(bundle / "model.onnx", "cpu").run
 
 
+def expect_same(session, truth, inputs) -> None:
+    """The answer is that of the graph, and then frames of padding."""
+    expected = truth(inputs)["logits"]
+    np.testing.assert_allclose(session.run(inputs)["logits"][:, : expected.shape[1]], expected, **EXACT)
+
+
 @pytest.mark.parametrize("backend", MODULES)
 def test_answers_are_those_of_the_graph(backend, bundle, truth):
     session = open_(bundle, backend)
     assert session.provider == backend
     for rows, samples in ((1, 16000), (2, 32000), (1, 16000), (2, 40000), (3, 80000), (1, 8000)):
-        inputs = batch(rows, samples, seed=samples)
-        np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+        expect_same(session, truth, batch(rows, samples, seed=samples))
 
 
 @pytest.mark.parametrize("backend", MODULES)
@@ -129,11 +137,11 @@ def test_a_wrong_type_is_refused(bundle):
 def test_what_fits_no_profile(bundle, truth):
     session = open_(bundle, "tensorrt-rtx")
     for rows, samples, runs in (
-        (5, 16000, [(0, (2, 16000)), (0, (2, 16000)), (0, (1, 16000))]),  # in parts
-        (4, 64000, [(1, (3, 64000)), (1, (2, 64000))]),  # the last part filled up
-        (1, 64000, [(1, (2, 64000))]),
-        (2, 5000, [(0, (2, 8000))]),  # padded
-        (3, 32000, [(1, (3, 32000))]),  # one run of the larger profile, and not two of the smaller
+        (5, 16000, [(0, (2, 16384)), (0, (2, 16384)), (0, (1, 16384))]),  # in parts
+        (4, 64000, [(1, (3, 65536)), (1, (2, 65536))]),  # the last part filled up
+        (1, 64000, [(1, (2, 65536))]),
+        (2, 5000, [(0, (2, 8192))]),  # to the least of a profile, and on to the next length
+        (3, 32000, [(1, (3, 32768))]),  # one run of the larger profile, and not two of the smaller
     ):
         standin_tensorrt.executions.clear()
         inputs = batch(rows, samples)
@@ -161,16 +169,16 @@ def test_threads_share_a_session(backend, bundle, truth):
     jobs = [batch(1 + seed % 2, 16000 + 800 * (seed % 5), seed) for seed in range(40)]
     with ThreadPoolExecutor(8) as threads:
         for inputs, answer in zip(jobs, threads.map(session.run, jobs)):
-            np.testing.assert_array_equal(answer["logits"], truth(inputs)["logits"])
-    assert len(session._pools[0]._free) <= CONTEXTS
+            expected = truth(inputs)["logits"]
+            np.testing.assert_allclose(answer["logits"][:, : expected.shape[1]], expected, **EXACT)
+    assert len(session._lanes._free) <= LANES
 
 
 def test_repeated_shapes_replay_a_graph(bundle, truth):
     session = open_(bundle, "tensorrt")
 
     def check(*shape, seed):
-        inputs = batch(*shape, seed=seed)
-        np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+        expect_same(session, truth, batch(*shape, seed=seed))
 
     for seed in range(5):
         check(1, 16000, seed=seed)
@@ -183,8 +191,123 @@ def test_repeated_shapes_replay_a_graph(bundle, truth):
     assert len(standin_tensorrt.launches) == 4
     for index in range(GRAPHS + 1):
         for seed in range(2):
-            check(1, 9000 + 100 * index, seed=seed)
-    assert len(session._pools[0]._free[0]._graphs) == GRAPHS
+            check(1, 8192 + 1024 * index, seed=seed)
+    (lane,) = session._lanes._free
+    assert len(lane._recorded) == GRAPHS
+
+
+def test_lengths_come_again(bundle, truth):
+    """Under ``padding-invariant`` lengths are padded to a few, and what was recorded for one is of use for others."""
+    session = open_(bundle, "tensorrt")
+    for samples in (16384, 15900, 15400, 16001):
+        expect_same(session, truth, batch(1, samples, seed=samples))
+    assert len(standin_tensorrt.launches) == 2
+    assert {shape for _, shape in standin_tensorrt.executions} == {(1, 16384)}
+
+
+def test_graphs_of_several_shapes_take_turns(bundle, truth):
+    """What was recorded of a shape meets no other one; the stand-in refuses to replay what did."""
+    session = open_(bundle, "tensorrt")
+    for seed in range(3):
+        for rows, samples in ((1, 16384), (2, 16384), (1, 32768), (2, 65536), (3, 65536)):
+            expect_same(session, truth, batch(rows, samples, seed=seed))
+    assert len(standin_tensorrt.launches) >= 3
+
+
+def test_warming_up_runs_every_length_twice(bundle):
+    session = open_(bundle, "tensorrt")
+    session.warm_up()
+    lengths = {shape[1] for _, shape in standin_tensorrt.executions}
+    assert lengths == {8192, *range(9216, 16385, 1024), *range(18432, 32001, 2048), 32000, 32768,
+                       *range(36864, 65537, 4096), 73728, 80000}  # fmt: skip
+    before = len(standin_tensorrt.executions)
+    session.run(batch(1, 12345))
+    assert len(standin_tensorrt.executions) == before + (1 if len(lengths) > GRAPHS else 0)
+    load(bundle, "tensorrt-rtx", warm_up=True)
+    assert len(standin_tensorrt.executions) >= before + 2 * len(lengths)
+
+
+@pytest.mark.parametrize("backend", MODULES)
+def test_the_context_of_the_caller_comes_back(backend, bundle):
+    """Another library of the same thread may be at work on another GPU."""
+    driver.standin_current.restype = ctypes.c_void_p
+    driver.standin_set_current(ctypes.c_void_p(4711))
+    try:
+        with open_(bundle, backend) as session:
+            session.run(batch(1, 16000))
+            with pytest.raises(InferenceError):
+                session.run(batch(1, 160000))
+            assert driver.standin_current() == 4711
+        assert driver.standin_current() == 4711
+    finally:
+        driver.standin_set_current(None)
+
+
+def test_lanes_have_one_scratch_memory_for_all_profiles(bundle):
+    session = open_(bundle, "tensorrt")
+    session.run(batch(1, 16000))
+    (lane,) = session._lanes._free
+    assert lane._scratch.capacity == standin_tensorrt.SCRATCH
+    session.run(batch(2, 64000))
+    session.run(batch(1, 16000))
+    assert lane._scratch.capacity == 2 * standin_tensorrt.SCRATCH
+
+
+def test_a_plan_that_tensorrt_says_is_for_something_else(bundle, monkeypatch):
+    monkeypatch.setattr(standin_tensorrt, "validity", [standin_tensorrt.EngineValidity.INVALID, 3])
+    fault = r"tensorrt does not run .*\.plan here: it is of another version, it is for other GPUs; compile the bundle"
+    with pytest.raises(BundleError, match=fault):
+        open_(bundle, "tensorrt")
+
+
+def test_shapes_that_tensorrt_cannot_infer_are_one_line(bundle, monkeypatch):
+    def fails(self):
+        raise RuntimeError("no shapes")
+
+    monkeypatch.setattr(standin_tensorrt.IExecutionContext, "infer_shapes", fails)
+    with pytest.raises(
+        InferenceError, match=r"^provider 'tensorrt' failed on an input of shape \[1, 16384\]: no shapes"
+    ):
+        open_(bundle, "tensorrt").run(batch(1, 16000))
+
+
+@pytest.mark.parametrize("runtime", [lambda logger: None, lambda logger: int(None)])
+def test_a_runtime_that_cannot_start_is_one_line(runtime, bundle, monkeypatch):
+    program._runtime.cache_clear()
+    monkeypatch.setattr(standin_tensorrt, "Runtime", runtime)
+    with pytest.raises(OptionError, match=r"^tensorrt 1\.0 cannot start here: it does not say why"):
+        open_(bundle, "tensorrt")
+
+
+@pytest.mark.parametrize("kept", [None, ValueError])
+def test_kernels_that_cannot_be_kept_cost_no_answer(kept, bundle, truth, monkeypatch, tmp_path):
+    def serialize(self):
+        if kept is None:
+            return None
+        raise kept
+
+    monkeypatch.setattr(standin_tensorrt_rtx.IRuntimeCache, "serialize", serialize)
+    expect_same(open_(bundle, "tensorrt-rtx"), truth, batch(1, 16000))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_are_specialised_where_lengths_come_again(bundle):
+    kinds = standin_tensorrt_rtx.DynamicShapesKernelSpecializationStrategy
+    exact = dataclasses.replace(Bundle.read(bundle).manifest, padding="hf-exact")
+    for manifest, kind in ((Bundle.read(bundle).manifest, kinds.LAZY), (exact, kinds.NONE)):
+        open_engine(Bundle(bundle, manifest), "fp32", "tensorrt-rtx").run(batch(1, 16000))
+        assert standin_tensorrt_rtx.strategies[-1][1] is kind
+
+
+def test_the_cache_of_kernels_has_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MOST_BYTES", 10)
+    monkeypatch.setattr(cache, "MOST_FOLDER_BYTES", 25)
+    for number in range(4):
+        cache.keep(tmp_path / f"{number}", b"x" * 10)
+        os.utime(tmp_path / f"{number}", (number, number))
+    cache.keep(tmp_path / "large", b"x" * 11)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+    assert cache.read_cached(tmp_path / "2") == b"x" * 10
 
 
 def test_graphs_can_be_left_out(bundle):
@@ -196,7 +319,7 @@ def test_graphs_can_be_left_out(bundle):
                 session.run(batch(1, 16000, seed))
     assert len(standin_tensorrt.launches) == 1
     kinds = standin_tensorrt_rtx.CudaGraphStrategy
-    assert standin_tensorrt_rtx.strategies[-2:] == [kinds.WHOLE_GRAPH_CAPTURE, kinds.DISABLED]
+    assert [graphs for graphs, _ in standin_tensorrt_rtx.strategies[-2:]] == [kinds.WHOLE_GRAPH_CAPTURE, kinds.DISABLED]
 
 
 def test_what_cannot_be_recorded_is_run(bundle, truth):
@@ -204,8 +327,7 @@ def test_what_cannot_be_recorded_is_run(bundle, truth):
     try:
         session = open_(bundle, "tensorrt")
         for seed in range(4):
-            inputs = batch(1, 16000, seed)
-            np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+            expect_same(session, truth, batch(1, 16000, seed))
     finally:
         driver.standin_break_capture(0)
     assert not standin_tensorrt.launches
@@ -215,7 +337,7 @@ def test_what_cannot_be_recorded_is_run(bundle, truth):
 def test_kernels_compiled_here_are_kept(bundle, tmp_path):
     open_(bundle, "tensorrt-rtx").run(batch(1, 16000))
     (kept,) = (tmp_path / "cache" / "w2vc" / "tensorrt-rtx").iterdir()
-    assert kept.name.endswith("-1.0-sm89")
+    assert "-1.0-sm89-" in kept.name  # and then which model and driver
     assert kept.read_bytes() == b"none+"
     open_(bundle, "tensorrt-rtx")
     assert standin_tensorrt_rtx.caches[-1].kept == b"none+"
@@ -243,7 +365,7 @@ def test_closing_gives_memory_back_at_once(backend, bundle):
     before = driver.standin_live()
     with open_(bundle, backend) as session:
         session.run(batch(2, 16000))
-        plan = weakref.ref(session._pools[0]._make.args[0])
+        plan = weakref.ref(session._lanes._make.args[0])
         assert driver.standin_live() > before
     assert driver.standin_live() == before
     assert plan() is None
@@ -258,15 +380,14 @@ def test_what_runs_when_a_session_is_closed_ends_as_it_would(bundle, truth, monk
     gc.collect()
     before = driver.standin_live()
     session = open_(bundle, "tensorrt")
-    run = Context.run
+    run = Lane.run
 
     def close_and_run(self, *arguments):
         session.close()
         return run(self, *arguments)
 
-    monkeypatch.setattr(Context, "run", close_and_run)
-    inputs = batch(5, 16000)  # in three parts
-    np.testing.assert_allclose(session.run(inputs)["logits"], truth(inputs)["logits"], **EXACT)
+    monkeypatch.setattr(Lane, "run", close_and_run)
+    expect_same(session, truth, batch(5, 16000))  # in three parts
     assert driver.standin_live() == before
 
 
@@ -274,15 +395,17 @@ def test_who_waits_for_a_session_is_told_that_it_is_closed(bundle):
     gc.collect()
     before = driver.standin_live()
     session = open_(bundle, "tensorrt")
-    taken = [session._pools[0].take() for _ in range(CONTEXTS)]
+    with session._device.current():
+        taken = [session._lanes.take() for _ in range(LANES)]
     with ThreadPoolExecutor(2) as threads:
         waiting = [threads.submit(session.run, batch(1, 16000)) for _ in range(2)]
         session.close()
         for each in waiting:
             with pytest.raises(InferenceError, match=CLOSED):
                 each.result(timeout=60)
-    session._pools[0].give(taken[0])
-    session._pools[0].drop(taken[1])
+    with session._device.current():
+        session._lanes.give(taken[0])
+        session._lanes.drop(taken[1])
     assert driver.standin_live() == before
 
 
@@ -294,9 +417,8 @@ def test_a_full_gpu_is_one_line_and_not_the_end(bundle, truth):
             session.run(batch(1, 16000))
     finally:
         driver.standin_limit(1 << 34)
-    inputs = batch(1, 16000)
-    for _ in range(CONTEXTS + 1):
-        np.testing.assert_array_equal(session.run(inputs)["logits"], truth(inputs)["logits"])
+    for _ in range(LANES + 1):
+        expect_same(session, truth, batch(1, 16000))
 
 
 def test_memory_that_is_half_had_is_given_back(bundle):
@@ -337,17 +459,26 @@ def test_an_engine_for_something_else_is_refused(bundle):
     for changes, fault in (
         ({"targets": ("sm86", "sm120")}, "was compiled for sm86 or sm120, and Stand-in GPU (sm89) is here"),
         ({"version": "0.9"}, "was compiled by tensorrt-rtx 0.9, and 1.0 is here"),
-        ({"platform": "windows-amd64"}, f"was compiled for windows-amd64, and this is {this_platform()}"),
+        ({"platform": "linux-aarch64"}, f"was compiled for linux-aarch64, and this is {this_platform()}"),
         ({"gpu": "Other"}, "was compiled for Other (sm89), and Stand-in GPU (sm89) is here"),
     ):
         rewrite(bundle, dataclasses.replace(rtx, **changes))
         with pytest.raises(OptionError) as caught:
             open_(bundle, "tensorrt-rtx")
         assert str(caught.value) == f"{bundle / rtx.file} {fault}; {command}"
+    rewrite(
+        bundle, dataclasses.replace(rtx, platform=f"windows-{'amd64' if platform.machine() == 'x86_64' else 'arm64'}")
+    )
+    assert open_(bundle, "tensorrt-rtx").provider == "tensorrt-rtx"  # its plans go from one system to another
     rewrite(bundle, dataclasses.replace(rtx, targets=()))
     assert open_(bundle, "tensorrt-rtx").provider == "tensorrt-rtx"
-    gpu(1, 9, 0)
+    gpu(1, 12, 0)
     assert open_(bundle, "tensorrt-rtx").provider == "tensorrt-rtx"
+    for major, minor, name in ((9, 0, "sm90"), (8, 7, "sm87"), (10, 0, "sm100")):
+        gpu(1, major, minor)
+        fault = rf"runs on sm75, .*sm121, and Stand-in GPU \({name}\) is here; take provider 'tensorrt' or 'cuda'$"
+        with pytest.raises(OptionError, match=fault):
+            open_(bundle, "tensorrt-rtx")
     gpu(1, 7, 5)
     with pytest.raises(OptionError, match=r"for sm80 and later, and Stand-in GPU \(sm75\) is here.*precision fp32$"):
         open_(bundle, "tensorrt-rtx")  # which the stand-in compiles nothing for

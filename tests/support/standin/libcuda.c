@@ -1,4 +1,4 @@
-/* A stand-in for NVIDIA's driver: what w2vc_runtime/engines/cuda.py calls, with the host's memory for a device's.
+/* A stand-in for NVIDIA's driver: what w2vc_runtime/sessions/tensorrt/cuda.py calls, with the host's memory for a device's.
  * It lets the calls be made for real, through cuda-bindings, where there is no GPU. It computes nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,7 +9,8 @@
 typedef int CUresult;
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, CAPTURE_BROKEN = 901 };
 
-static __thread void *current;
+static __thread void *current, *stack[8];
+static __thread int depth;
 static __thread int capturing; /* of a thread, as the session asks for */
 static int context, stream_handles[64], streams, live, graphs, major = 8, minor = 9, devices = 1, broken;
 static long limit = 1L << 34, host_limit = 1L << 34;
@@ -23,6 +24,8 @@ void standin_limit(long bytes) { limit = bytes; }
 void standin_host_limit(long bytes) { host_limit = bytes; }
 int standin_capturing(void) { return capturing; }
 int standin_live(void) { return live; }
+void *standin_current(void) { return current; }
+void standin_set_current(void *other) { current = other; }
 
 #define NEED_CONTEXT if (current != &context) return INVALID_CONTEXT
 CUresult cuInit(unsigned flags) { return devices ? SUCCESS : NO_DEVICE; }
@@ -31,11 +34,12 @@ CUresult cuDeviceGetCount(int *count) { *count = devices; return SUCCESS; }
 CUresult cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < devices ? SUCCESS : INVALID_VALUE; }
 CUresult cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Stand-in GPU", length); return SUCCESS; }
 CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
-    *value = attribute == 75 ? major : attribute == 76 ? minor : 0;
+    *value = attribute == 75 ? major : attribute == 76 ? minor : attribute == 16 ? 58 : 0;
     return SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRetain(void **result, int device) { *result = &context; return SUCCESS; }
-CUresult cuCtxSetCurrent(void *context) { current = context; return SUCCESS; }
+CUresult cuCtxPushCurrent_v2(void *context) { stack[depth++] = current; current = context; return SUCCESS; }
+CUresult cuCtxPopCurrent_v2(void **context) { *context = current; current = stack[--depth]; return SUCCESS; }
 static CUresult allocate(void **result, size_t size) {
     NEED_CONTEXT;
     if (!size || capturing) return INVALID_VALUE;

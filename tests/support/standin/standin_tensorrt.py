@@ -20,6 +20,7 @@ driver = ctypes.CDLL("libcuda.so.1")
 recorded: dict[int, object] = {}
 launches: list[int] = []
 executions: list[tuple[int, tuple[int, ...]]] = []
+SCRATCH = 1000  # bytes, of the first profile
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
@@ -36,7 +37,7 @@ class ComputeCapability(enum.Enum):
 
 
 class ExecutionContextAllocationStrategy(enum.Enum):
-    STATIC, ON_PROFILE_CHANGE = 0, 1
+    STATIC, ON_PROFILE_CHANGE, USER_MANAGED = 0, 1, 2
 
 
 class ILogger:
@@ -51,9 +52,26 @@ class DataType(enum.Enum):
     FLOAT, INT64, BOOL = 0, 1, 2
 
 
+class EngineValidity(enum.Enum):
+    VALID, SUBOPTIMAL, INVALID = 0, 1, 2
+
+
+class EngineInvalidityDiagnostics(enum.Enum):
+    VERSION_MISMATCH, UNSUPPORTED_CC = 1, 2
+
+
+validity = [EngineValidity.VALID, 0]  # what plans are said to be
+
+
 class Runtime:
+    engine_header_size = 64
+
     def __init__(self, logger):
         self._logger = logger
+
+    def get_engine_validity(self, header):
+        assert len(header) == self.engine_header_size
+        return tuple(validity)
 
     def deserialize_cuda_engine(self, plan):
         try:
@@ -83,8 +101,11 @@ class ICudaEngine:
     def get_tensor_dtype(self, name):
         return DataType[self._kinds[name]]
 
+    def get_device_memory_size_for_profile_v2(self, profile):
+        return SCRATCH * (profile + 1)
+
     def create_execution_context(self, strategy):
-        assert strategy is ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+        assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
         return IExecutionContext(self)
 
 
@@ -94,10 +115,15 @@ Runtime._engine = ICudaEngine
 class IExecutionContext:
     def __init__(self, engine):
         self._engine = engine
-        self._shapes, self._addresses, self._profile = {}, {}, None
+        self._shapes, self._addresses, self._profile, self._scratch = {}, {}, None, None
         self._busy = threading.Lock()
 
+    def set_device_memory(self, memory, size):
+        assert size >= SCRATCH * (self._index + 1)
+        self._scratch = memory
+
     def set_optimization_profile_async(self, index, stream):
+        assert self._profile is None, "an execution context keeps its profile"
         self._profile = self._engine._profiles[index]
         self._index = index
         return isinstance(stream, int)
@@ -128,9 +154,12 @@ class IExecutionContext:
         return True
 
     def execute_async_v3(self, stream):
-        shapes, addresses = dict(self._shapes), dict(self._addresses)
+        shapes, addresses, scratch = dict(self._shapes), dict(self._addresses), self._scratch
+        ctypes.memset(scratch, 1, SCRATCH)  # it is there
 
         def compute():
+            # What TensorRT has inside follows the latest shapes: a graph that was recorded before is of other ones.
+            assert shapes == self._shapes, "a CUDA graph is replayed after the shapes of its context have changed"
             assert self._busy.acquire(blocking=False), "two threads in one context"
             views = {name: self._view(name, shapes[name], addresses[name]) for name in shapes}
             inputs = {each.name: views[each.name] for each in self._engine._session.get_inputs()}

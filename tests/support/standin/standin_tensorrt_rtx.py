@@ -5,17 +5,26 @@ from __future__ import annotations
 import enum
 
 import standin_tensorrt
-from standin_tensorrt import ComputeCapability, ExecutionContextAllocationStrategy, ILogger
+from standin_tensorrt import (
+    ComputeCapability,
+    EngineInvalidityDiagnostics,
+    ExecutionContextAllocationStrategy,
+    ILogger,
+)
 
-__all__ = ["ComputeCapability", "ILogger"]
+__all__ = ["ComputeCapability", "EngineInvalidityDiagnostics", "ExecutionContextAllocationStrategy", "ILogger"]
 
 __version__ = "1.0"
 caches: list[IRuntimeCache] = []
-strategies: list[CudaGraphStrategy] = []
+strategies: list[tuple[CudaGraphStrategy, DynamicShapesKernelSpecializationStrategy]] = []
 
 
 class CudaGraphStrategy(enum.Enum):
     DISABLED, WHOLE_GRAPH_CAPTURE = 0, 1
+
+
+class DynamicShapesKernelSpecializationStrategy(enum.Enum):
+    LAZY, EAGER, NONE = 0, 1, 2
 
 
 class IRuntimeCache:
@@ -33,6 +42,7 @@ class IRuntimeCache:
 
 class IRuntimeConfig:
     cuda_graph_strategy = CudaGraphStrategy.DISABLED
+    dynamic_shapes_kernel_specialization_strategy = DynamicShapesKernelSpecializationStrategy.LAZY
 
     def set_execution_context_allocation_strategy(self, strategy):
         self.strategy = strategy
@@ -50,8 +60,7 @@ class ICudaEngine(standin_tensorrt.ICudaEngine):
         return IRuntimeConfig()
 
     def create_execution_context(self, config):
-        assert config.strategy is ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
-        strategies.append(config.cuda_graph_strategy)
+        strategies.append((config.cuda_graph_strategy, config.dynamic_shapes_kernel_specialization_strategy))
         assert config.cache in caches
         return super().create_execution_context(config.strategy)
 

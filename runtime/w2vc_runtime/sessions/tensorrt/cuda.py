@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,33 +57,62 @@ class Device:
         call("cuInit", 0)
         return cls(gpu, call("cuDevicePrimaryCtxRetain", call("cuDeviceGet", 0)))
 
-    def use(self) -> None:
-        """Make the device that of the calling thread."""
-        call("cuCtxSetCurrent", self.context)
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the device that of the calling thread for a while; then it has the one again that it had before."""
+        call("cuCtxPushCurrent", self.context)
+        try:
+            yield
+        finally:
+            call("cuCtxPopCurrent")
 
 
-class Buffer:
-    """Memory for one tensor on the device, and as much beside it that is page-locked, which makes copies asynchronous.
+def driver_version() -> int:
+    """Of NVIDIA's driver: 1000 times the major version of CUDA that it knows, and 10 times the minor one."""
+    return int(call("cuDriverGetVersion"))
 
-    Grows to the largest tensor that it has held. Of use on one stream, and from one thread at a time.
-    """
+
+class Memory:
+    """Memory on the device. Grows to the most that was asked for. From one thread at a time."""
 
     def __init__(self) -> None:
         self.capacity = 0
         self._device: Any = None
-        self._host: Any = None
 
     @property
     def address(self) -> int:
-        """Where the tensor is on the device."""
+        """Where it is on the device."""
         return int(self._device)
 
     def reserve(self, size: int) -> bool:
-        """Make room for so many bytes; return whether the tensor moved."""
+        """Make room for so many bytes; return whether it moved."""
         if size <= self.capacity:
             return False
         self.free()
         self._device = call("cuMemAlloc", size)
+        self.capacity = size
+        return True
+
+    def free(self) -> None:
+        """Give the memory back."""
+        self.capacity = 0
+        if self._device is not None:
+            device, self._device = self._device, None
+            call("cuMemFree", device)
+
+
+class Buffer(Memory):
+    """Memory for one tensor, and as much beside the device that is page-locked, which makes copies asynchronous."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._host: Any = None
+
+    def reserve(self, size: int) -> bool:
+        """Make room for so many bytes; return whether the tensor moved."""
+        if not super().reserve(size):
+            return False
+        self.capacity = 0  # until both are had
         self._host = int(call("cuMemHostAlloc", size, 0))
         self.capacity = size
         return True
@@ -94,11 +124,8 @@ class Buffer:
         return np.frombuffer(memory, dtype=dtype).reshape(shape)
 
     def free(self) -> None:
-        """Give the memory back."""
-        self.capacity = 0
-        if self._device is not None:  # each by itself: where one is short, the other may have been had
-            device, self._device = self._device, None
-            call("cuMemFree", device)
+        """Give the memory back; each by itself: where one is short, the other may have been had."""
+        super().free()
         if self._host is not None:
             host, self._host = self._host, None
             call("cuMemFreeHost", host)
