@@ -38,7 +38,7 @@ from w2vc_runtime.engines import EngineOptions, compile_bundle
 compiled = compile_bundle(Path(sys.argv[1]), EngineOptions(("sm89",), tuple(sys.argv[2:])))
 peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 row = {"seconds": round(compiled.seconds, 1), "bytes": compiled.engine.size, "peak_bytes": peak}
-print(json.dumps(row | {"activation_bytes": compiled.activation_bytes}))
+print(json.dumps(row | {"activation_bytes": compiled.engine.activation_bytes}))
 """
 
 

@@ -22,7 +22,7 @@ from unittest.mock import patch
 from harness import Cell, Measure, Report, one_line, run
 
 from w2vc_runtime.bundle import FILE_NAME, Bundle, Manifest
-from w2vc_runtime.engines import EngineOptions, compile_bundle
+from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
 from w2vc_runtime.errors import W2vcError
 
 # Longest of the cases that a bundle is verified on, and a little more; most clips of one of them.
@@ -81,7 +81,9 @@ def build_all(report: Report, script: str, options: argparse.Namespace, wanted: 
         for bundle in wanted
         if not complete(folder, bundle)
     ]
-    run(report, "builds", script, jobs, options.jobs)
+    # TensorRT measures kernels on the GPU as it builds: two builds at once would measure each other.
+    measures = any(not BACKENDS[backend].names_targets for bundle in wanted for backend, *_ in bundle["engines"])
+    run(report, "builds", script, jobs, 1 if measures else options.jobs)
 
 
 def build(job: Cell) -> Measure:

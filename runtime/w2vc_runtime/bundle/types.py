@@ -146,7 +146,8 @@ class Engine:
     operating system and processor that it is for. targets: GPUs, such as ``sm89``; none for all that the backend takes
     by itself. gpu: the model, where it was compiled on the GPU that it is for. flags: of the builder that were set.
     graph: sha256 of each file that it was compiled from. ep_context: the ONNX file of the same name that wraps it for
-    ONNX Runtime; None for none.
+    ONNX Runtime; None for none. activation_bytes: memory that a call needs on the GPU beside the weights, in its
+    largest profile, by TensorRT's account; None where it gave none.
     """
 
     file: InnerPath
@@ -162,6 +163,7 @@ class Engine:
     graph: Annotated[dict[InnerPath, Sha256], AtLeast(1)]
     profiles: Annotated[tuple[EngineProfile, ...], AtLeast(1)]
     ep_context: FileEntry | None = None
+    activation_bytes: Count | None = field(default=None, metadata=OMITTED)
 
     @property
     def files(self) -> dict[str, FileEntry]:
@@ -176,7 +178,8 @@ class Engine:
         """What it is for, in one line."""
         longest = max(profile.seconds[2] for profile in self.profiles)
         size = f"{self.size / 1e6:.1f} MB"
-        return f"{self.backend} {self.version}, {self.precision}, {self.gpus}, {size}, up to {longest:g} s"
+        needs = "" if self.activation_bytes is None else f", {self.activation_bytes / 1e6:.0f} MB a call beside it"
+        return f"{self.backend} {self.version}, {self.precision}, {self.gpus}, {size}{needs}, up to {longest:g} s"
 
     @property
     def gpus(self) -> str:

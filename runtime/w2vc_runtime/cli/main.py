@@ -187,8 +187,8 @@ def compile_engine(bundle: Path, options: EngineOptions, precision: str | None) 
     with Progress(1).step(f"compiling {_name(bundle)}") as report:
         compiled = compile_bundle(bundle, options, precision, report)
     lines = [f"{bundle / compiled.engine.file}: {compiled.engine.summary}"]
-    if compiled.activation_bytes is not None:
-        needed = compiled.activation_bytes / 1e6
+    if compiled.engine.activation_bytes is not None:
+        needed = compiled.engine.activation_bytes / 1e6
         lines.append(f"needs {needed:.0f} MB of the GPU beside its weights, by TensorRT's account")
     lines.append(f"{compiled.layers} layers in {compiled.seconds:.1f} s; compiled, and not run")
     say("".join(f"{line}\n" for line in lines))

@@ -20,6 +20,7 @@ from typing import Any
 
 from w2vc_runtime.bundle import FILE_NAME, Bundle, Engine, Graph, Interface, Manifest, file_entry, wrapping
 from w2vc_runtime.errors import BundleError, EngineError, MissingExtraError, OptionError
+from w2vc_runtime.system.cache import cache_folder, keep, read_cached
 from w2vc_runtime.system.gpu import find_gpu
 
 from .backends import BACKENDS, Backend
@@ -82,7 +83,7 @@ class EngineOptions:
         """
         gpus = self.targets
         if not self.compiler.names_targets:
-            gpus = (re.sub(r"[^a-z0-9]+", "-", find_gpu().model.lower()).strip("-"),)
+            gpus = (_slug(find_gpu().model),)
         return f"{FOLDER}/{'-'.join((self.backend, *gpus, precision))}.plan"
 
     def check(self) -> None:
@@ -104,14 +105,12 @@ class EngineOptions:
 class Compiled:
     """A plan that was written.
 
-    layers: of the network. seconds: it took. activation_bytes: memory that it needs on the GPU beside its weights, by
-    TensorRT's account; None where it gives none. log: TensorRT's warnings and errors.
+    layers: of the network. seconds: it took. log: TensorRT's warnings and errors.
     """
 
     engine: Engine
     layers: int
     seconds: float
-    activation_bytes: int | None
     log: tuple[str, ...]
 
 
@@ -148,7 +147,8 @@ def compile_graph(bundle: Bundle, graph: Graph, options: EngineOptions, plan: Pa
         "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
     }
-    answer = _work(options.compiler, job, notify)
+    with _timings(options) as timings:
+        answer = _work(options.compiler, job | timings, notify)
     if "problem" in answer:
         raise EngineError(f"{options.backend} {answer['version']} does not compile {file}: {answer['problem']}")
     entry = file_entry(plan)
@@ -165,12 +165,13 @@ def compile_graph(bundle: Bundle, graph: Graph, options: EngineOptions, plan: Pa
         precision=graph.precision,
         graph={name: manifest.files[name].sha256 for name in graph.files},
         profiles=entries,
+        activation_bytes=answer["activation_bytes"],
     )
     if options.ep_context:
         context = Path(wrapping(str(plan)))
         write_ep_context(context, manifest, engine, graph.opset)
         engine = dataclasses.replace(engine, ep_context=file_entry(context))
-    return Compiled(engine, answer["layers"], answer["seconds"], answer["activation_bytes"], tuple(answer["log"]))
+    return Compiled(engine, answer["layers"], answer["seconds"], tuple(answer["log"]))
 
 
 def compile_bundle(
@@ -200,6 +201,29 @@ def compile_bundle(
     except OSError as error:
         raise BundleError(f"cannot write in {bundle}: {error.strerror}") from error
     return compiled
+
+
+@contextlib.contextmanager
+def _timings(options: EngineOptions) -> Iterator[dict[str, str]]:
+    """What a job says of kernels that were measured on this GPU, which is kept in the user's cache.
+
+    Nothing for a backend that measures none: TensorRT-RTX, which compiles for GPUs that are not here.
+    """
+    if options.compiler.names_targets:
+        yield {}
+        return
+    kept = cache_folder(options.backend) / f"{_slug(find_gpu().model)}.timings"
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / "timings"
+        if (content := read_cached(kept)) is not None:
+            own.write_bytes(content)
+        yield {"timings": str(own)}
+        if own.is_file():
+            keep(kept, own.read_bytes())
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 first engine of a process is the same bytes every time.
 
 A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
-to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape) and
-``targets`` (names of compute capabilities). Standard output has one JSON object a line: first ``doing``, what TensorRT
+to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape),
+``targets`` (names of compute capabilities) and ``timings`` (a file that may not be there yet, or none: what TensorRT
+measured of kernels on this GPU). Standard output has one JSON object a line: first ``doing``, what TensorRT
 is at, as often as it changes; last the answer: ``version``, ``targets`` (all there are), and of a plan ``layers``,
 ``seconds``, ``flags`` (names of the builder's flags that are set) and ``activation_bytes`` (memory that it needs on the
 GPU beside its weights, by TensorRT's account); or ``problem``, one line, and ``log``, what TensorRT said.
@@ -143,6 +144,7 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any], tell: Tell) -> di
     config = configure(tensorrt, builder, log, job)
     watch = monitor(tensorrt, tell)  # to live as long as the builder
     config.progress_monitor = watch
+    timings = take_timings(config, job.get("timings"))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise Refusal(log.reason())
@@ -150,6 +152,8 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any], tell: Tell) -> di
         if FATAL_WARNING in text:
             raise Refusal(f"a profile does not fit the graph: {plain(text)}")
     Path(job["plan"]).write_bytes(plan)
+    if timings is not None:
+        Path(job["timings"]).write_bytes(timings.serialize())
     return {
         "layers": network.num_layers,
         "seconds": time.perf_counter() - start,
@@ -185,6 +189,21 @@ def configure(tensorrt: Any, builder: Any, log: Log, job: dict[str, Any]) -> Any
         for index, name in enumerate(job["targets"]):
             config.set_compute_capability(getattr(tensorrt.ComputeCapability, name), index)
     return config
+
+
+def take_timings(config: Any, path: str | None) -> Any:
+    """Have the builder use what it measured before, and add to it; None where no file is given.
+
+    What another version or GPU measured it turns down by itself, and begins anew.
+    """
+    if path is None:
+        return None
+    known = Path(path)
+    for content in (known.read_bytes() if known.is_file() else b"", b""):
+        timings = config.create_timing_cache(content)
+        if timings is not None and config.set_timing_cache(timings, False):
+            return timings
+    return None
 
 
 def flags(tensorrt: Any, config: Any) -> list[str]:

@@ -13,8 +13,9 @@ from support.oracle import tiny
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import EngineError
 from w2vc_runtime.cli import main as run_cli
-from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, worker
+from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle, compiler, worker
 from w2vc_runtime.engines.backends import Backend
+from w2vc_runtime.system.gpu import Gpu
 
 
 @pytest.fixture
@@ -103,3 +104,46 @@ def test_what_tensorrt_says_in_plain_words(message):
 def test_what_native_code_prints_is_no_answer(backend):
     backend("import os\n__version__ = '1'\nos.write(1, b'hello')\n")
     EngineOptions().check()
+
+
+class Config:
+    """A builder's configuration that takes the timings of one GPU."""
+
+    def create_timing_cache(self, content: bytes) -> SimpleNamespace:
+        return SimpleNamespace(content=content, serialize=lambda: content + b"+")
+
+    def set_timing_cache(self, timings: SimpleNamespace, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        return not timings.content.startswith(b"another")
+
+
+def test_timings_are_taken_from_this_gpu_or_begun_anew(tmp_path):
+    path = tmp_path / "timings"
+    assert worker.take_timings(Config(), None) is None
+    for before, taken in ((None, b""), (b"own", b"own"), (b"another GPU's", b"")):
+        if before is not None:
+            path.write_bytes(before)
+        assert worker.take_timings(Config(), str(path)).content == taken
+
+
+def test_timings_of_a_gpu_are_kept_for_the_next_engine(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiler, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90", 132))
+    seen = []
+    for measured in (b"one", b"two"):
+        with compiler._timings(EngineOptions(backend="tensorrt")) as job:
+            seen.append(Path(job["timings"]).read_bytes() if Path(job["timings"]).is_file() else None)
+            Path(job["timings"]).write_bytes(measured)
+    assert seen == [None, b"one"]
+    (kept,) = (tmp_path / "w2vc" / "tensorrt").iterdir()
+    assert kept.name == "nvidia-h200-132-multiprocessors.timings"
+    with compiler._timings(EngineOptions(("sm89",))) as job:  # which measures nothing
+        assert job == {}
+
+
+def test_engines_of_two_gpus_have_two_names(monkeypatch):
+    names = set()
+    for count in (8, 16):  # a Jetson Orin Nano and an AGX, which both call themselves Orin
+        monkeypatch.setattr(compiler, "find_gpu", lambda count=count: Gpu("Orin", "sm87", count))
+        names.add(EngineOptions(backend="tensorrt").file_name("fp16"))
+    assert names == {f"engines/tensorrt-orin-{count}-multiprocessors-fp16.plan" for count in (8, 16)}

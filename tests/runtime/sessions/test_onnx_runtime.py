@@ -14,8 +14,8 @@ import pytest
 from support.gpu_providers import StandIn, stand_in
 from w2vc_runtime import MissingExtraError, OptionError, load
 from w2vc_runtime.sessions import onnx_runtime
-from w2vc_runtime.sessions.tensorrt.cache import cache_folder
 from w2vc_runtime.system import gpu
+from w2vc_runtime.system.cache import cache_folder
 
 CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
@@ -73,7 +73,7 @@ def test_a_driver_that_is_missing_or_finds_no_gpu(monkeypatch):
         return 0
 
     def told(value, attribute, device):
-        value._obj.value = {75: 9, 76: 0}[attribute]
+        value._obj.value = {75: 9, 76: 0, 16: 132}[attribute]
         return 0
 
     driver = SimpleNamespace(
@@ -83,7 +83,7 @@ def test_a_driver_that_is_missing_or_finds_no_gpu(monkeypatch):
         cuDeviceGetAttribute=told,
     )
     monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
-    assert gpu.find_gpu() == gpu.Gpu("NVIDIA H200", "sm90")
+    assert gpu.find_gpu() == gpu.Gpu("NVIDIA H200", "sm90", 132)
     driver.cuDeviceGet = lambda device, index: 100
     with pytest.raises(OptionError, match=r"finds no GPU here \(CUDA error 100\)"):
         gpu.find_gpu()

@@ -20,6 +20,7 @@ from w2vc_runtime.engines import BACKENDS, identity
 from w2vc_runtime.sessions import onnx_runtime
 from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, open_session, survey
 from w2vc_runtime.sessions.tensorrt import session
+from w2vc_runtime.system.gpu import Gpu
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def only(*backends: str):
     return find
 
 
-@pytest.mark.parametrize(("backend", "target"), [("tensorrt-rtx", " --target sm90"), ("tensorrt", "")])
+@pytest.mark.parametrize(("backend", "target"), [("tensorrt-rtx", " --target sm89"), ("tensorrt", "")])
 def test_without_an_engine_the_line_says_what_compiles_it(backend, target, gpus, digits, capsys, tone, monkeypatch):
     command = ["run", str(digits["fp32"]), str(tone), "--provider", backend]
     line = f"w2vc: {digits['fp32']} has no {backend} engine in fp32; compile one with: w2vc compile {digits['fp32']} "
@@ -186,6 +187,16 @@ def test_what_a_graph_is_written_for_comes_first(engines, digits, monkeypatch):
     assert open_bundle(Bundle(bundle, manifest), tensorrt, "auto").provider == "cuda"
 
 
+def test_info_of_a_gpu_that_a_backend_has_not_names_others(gpus, digits, capsys, monkeypatch):
+    monkeypatch.setattr(identity, "find_gpu", lambda: Gpu("NVIDIA H200", "sm90", 132))
+    assert run_cli.main(["info", str(digits["fp16"])]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("not tensorrt-rtx"))
+    assert row.endswith(
+        "tensorrt-rtx runs on sm75, sm80, sm86, sm89, sm120, sm121, and NVIDIA H200 (sm90) is here; "
+        "take provider 'tensorrt' or 'cuda'"
+    )
+
+
 def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
 
@@ -198,7 +209,7 @@ def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, 
     assert rows["auto provider"] == "cuda"
     assert rows["not tensorrt-rtx"] == (
         f"{digits['fp16']} has no tensorrt-rtx engine in fp16; compile one with: "
-        f"w2vc compile {digits['fp16']} --backend tensorrt-rtx --precision fp16 --target sm90"
+        f"w2vc compile {digits['fp16']} --backend tensorrt-rtx --precision fp16 --target sm89"
     )
     assert rows["not openvino"] == "this is not an x86 CPU"
     assert rows["not cpu"] == "it would work; cuda comes first"

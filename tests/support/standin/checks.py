@@ -29,10 +29,11 @@ from w2vc_runtime.engines import BACKENDS
 from w2vc_runtime.engines.identity import this_platform
 from w2vc_runtime.engines.profiles import OptimizationProfile
 from w2vc_runtime.sessions.select import open_session
-from w2vc_runtime.sessions.tensorrt import cache, program
+from w2vc_runtime.sessions.tensorrt import program
 from w2vc_runtime.sessions.tensorrt.cuda import Device
 from w2vc_runtime.sessions.tensorrt.lanes import GRAPHS, LANES, Lane
 from w2vc_runtime.sessions.tensorrt.session import EngineSession, open_engine
+from w2vc_runtime.system import cache
 
 driver = ctypes.CDLL("libcuda.so.1")
 driver.standin_limit.argtypes = driver.standin_host_limit.argtypes = [ctypes.c_long]

@@ -16,8 +16,8 @@ from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.engines.identity import module_of
 from w2vc_runtime.engines.worker import Log
 from w2vc_runtime.errors import BundleError, InferenceError, OptionError
+from w2vc_runtime.system.cache import cache_folder, keep, read_cached
 
-from .cache import cache_folder, keep, read_cached
 from .cuda import Device, Memory, Stream, driver_version
 
 TYPES = {"FLOAT": "float32", "INT64": "int64", "BOOL": "bool"}
