@@ -1,4 +1,4 @@
-"""A thousand clips of mixed length in batches: the same text, the padding, the memory, and the time beside one at a time.
+"""A thousand clips of mixed length in batches: text, padding, memory, and the time beside one at a time.
 
     python benchmarks/batching.py BUNDLE [--clips 1000] [--batch-size 8] [--jobs 1] [--provider cpu]
 
