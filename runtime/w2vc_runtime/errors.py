@@ -2,6 +2,7 @@
 
     W2vcError(Exception)
       AudioError(ValueError)            a recording cannot be read, is empty, too short, too long or not finite
+        NotAudioError                   it is in no format that can be read
         TooLongError                    it does not fit the memory here, or the bounds that were set
       BundleError(ValueError)           a bundle is missing, damaged or not understood
       EngineError(RuntimeError)         TensorRT does not compile a graph
@@ -23,6 +24,10 @@ class W2vcError(Exception):
 
 class AudioError(W2vcError, ValueError):
     """A recording cannot be read, is empty, too short, too long for the memory here, or not finite."""
+
+
+class NotAudioError(AudioError):
+    """What was given as a recording is in no format that can be read."""
 
 
 class TooLongError(AudioError):

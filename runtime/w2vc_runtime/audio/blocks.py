@@ -8,7 +8,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.errors import AudioError, MissingExtraError
+from w2vc_runtime.errors import AudioError, MissingExtraError, NotAudioError
 
 from .quiet import silent_c_library
 from .reader import AudioSource, Bounds, Samples, floats, mono, name_of, open_source
@@ -35,6 +35,13 @@ def read_blocks(source: BlockSource, sampling_rate: int) -> Iterator[Samples]:
     return mixed if rate == sampling_rate else _resampled(mixed, rate, sampling_rate)
 
 
+def seconds_of(source: AudioSource) -> float | None:
+    """How long a file says it is; None where it does not. Nothing is decoded; raises `AudioError` as `read_audio`."""
+    file = _opened(source, name_of(source))
+    with file:
+        return None if file.frames == np.iinfo(np.int64).max else file.frames / file.samplerate
+
+
 def _from_arrays(samples: Any, rate: float, bounds: Bounds) -> tuple[Iterator[NDArray[np.float32]], int]:
     if not hasattr(samples, "__next__"):
         array = np.asarray(samples)
@@ -42,18 +49,21 @@ def _from_arrays(samples: Any, rate: float, bounds: Bounds) -> tuple[Iterator[ND
     return (floats(np.asarray(block)) for block in samples), bounds.check_format(1, rate)
 
 
-def _from_file(source: Any, bounds: Bounds) -> tuple[Iterator[NDArray[np.float32]], int]:
+def _opened(source: Any, name: str) -> Any:
     try:
         import soundfile
     except ImportError as error:
         raise MissingExtraError("reading audio files", "soundfile", "cpu") from error
-    broken = (soundfile.SoundFileError, RuntimeError, TypeError)
-    stream = open_source(source, bounds.name)
+    stream = open_source(source, name)
     with silent_c_library():
         try:
-            file = soundfile.SoundFile(stream)
-        except broken as error:
-            raise AudioError(f"{bounds.name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
+            return soundfile.SoundFile(stream)
+        except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+            raise NotAudioError(f"{name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
+
+
+def _from_file(source: Any, bounds: Bounds) -> tuple[Iterator[NDArray[np.float32]], int]:
+    file = _opened(source, bounds.name)
     rate = bounds.check_format(file.channels, file.samplerate)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -62,7 +72,7 @@ def _from_file(source: Any, bounds: Bounds) -> tuple[Iterator[NDArray[np.float32
                 with silent_c_library():
                     try:
                         block = file.read(BLOCK, dtype="float32")
-                    except broken as error:
+                    except (RuntimeError, TypeError) as error:  # soundfile's own is a RuntimeError
                         problem = f"{file.format} audio that cannot be decoded to its end"
                         raise AudioError(f"{bounds.name} is damaged: {problem}") from error
                 if not len(block):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.errors import AudioError, MissingExtraError, TooLongError
+from w2vc_runtime.errors import AudioError, MissingExtraError, NotAudioError, TooLongError
 from w2vc_runtime.system.memory import bytes_shown, duration_shown, shortage
 
 from .quiet import silent_c_library
@@ -181,7 +181,7 @@ def _decode(source: Any, bounds: Bounds) -> tuple[Samples, int]:
         try:
             file = soundfile.SoundFile(stream)
         except broken as error:
-            raise AudioError(f"{name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
+            raise NotAudioError(f"{name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
         with file:
             if file.frames == np.iinfo(np.int64).max:
                 raise AudioError(f"{name} does not say how long it is; expected a file with a complete header")

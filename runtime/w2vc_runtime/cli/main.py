@@ -25,6 +25,7 @@ from .program import (
 )
 from .progress import Progress
 from .run import RunOptions, add_run_arguments, run
+from .serve import add_serve_arguments
 
 PROGRAM = "w2vc"
 LABELS_SHOWN = 12
@@ -142,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("run", help="transcribe, classify or embed recordings")
     add_run_arguments(command)
     command.set_defaults(command=_run_command)
+
+    command = commands.add_parser("serve", help="answer over HTTP: OpenAI's clients, live audio, a page")
+    add_serve_arguments(command)
 
     command = commands.add_parser("info", help="say what is in a bundle")
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")

@@ -1,0 +1,148 @@
+"""What every request passes: the key, the bounds, the log and the figures. Plain ASGI, so that bodies are not held."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+import uuid
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .metrics import Metrics
+from .problems import Problem, problem_of, response_of
+from .settings import Settings
+
+logger = logging.getLogger("w2vc.serve")
+# What is said to anybody: whether the service is there, and the page, which asks for the key.
+OPEN = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src blob:; " \
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # fmt: skip
+
+
+class Gate:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin = time.perf_counter()
+        identity = uuid.uuid4().hex[:16]
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                extra = {"x-request-id": identity, "x-content-type-options": "nosniff"}
+                if scope["path"] == "/":
+                    extra["content-security-policy"] = POLICY
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in extra.items())]
+            await send(message)
+
+        self._at_work += 1
+        self._metrics.in_flight.inc()
+        try:
+            self._admit(scope)
+            await self._app(scope, self._bounded(scope, receive), noted)
+        except Exception as error:
+            if status:
+                problem_of(error)  # which logs a bug
+                raise
+            await response_of(error, scope["path"])(scope, receive, noted)
+        finally:
+            self._at_work -= 1
+            self._metrics.in_flight.dec()
+            self._note(scope, identity, status or 499, time.perf_counter() - begin)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin = time.perf_counter()
+        self._at_work += 1
+        try:
+            self._admit(scope)
+        except Problem as problem:
+            await receive()
+            await send({"type": "websocket.accept"})
+            shown = json.dumps({"type": "error", "error": {"message": problem.message, "code": problem.code}})
+            await send({"type": "websocket.send", "text": shown})
+            await send({"type": "websocket.close", "code": 1013 if problem.status == 503 else 1008})
+        else:
+            await self._app(scope, receive, send)
+        finally:
+            self._at_work -= 1
+            self._note(scope, uuid.uuid4().hex[:16], 101, time.perf_counter() - begin)
+
+    def _admit(self, scope: Scope) -> None:
+        """Raise a `Problem` on who has no key, on one request too many, and on a body that says it is too large."""
+        headers = dict(scope["headers"])
+        if scope["path"] not in OPEN:
+            self._expect_key(scope, headers)
+            if self._at_work > self._settings.requests:
+                raise Problem(503, "busy", f"{self._settings.requests} requests are at work already; try again later")
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._settings.upload:
+            raise self._too_large()
+
+    def _expect_key(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        if self._settings.api_key is None:
+            return
+        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        if scope["type"] == "websocket" and not given:
+            # Browsers send no headers of their own with a WebSocket, but protocols: "w2vc, key.KEY".
+            protocols = headers.get(b"sec-websocket-protocol", b"").split(b",")
+            given = next((each.strip()[4:] for each in protocols if each.strip().startswith(b"key.")), b"")
+        if not hmac.compare_digest(given, self._settings.api_key.encode()):
+            raise Problem(401, "invalid_api_key", "this service needs its API key, as 'Authorization: Bearer KEY'")
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "body_too_large", f"the body is larger than {self._settings.upload} bytes")
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """Receive a body within its size and time; raise a `Problem` on one that is larger, or slower."""
+        ends = time.monotonic() + self._settings.upload_time
+        size, whole = 0, False
+
+        async def bounded() -> Message:
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, ends - time.monotonic()))
+            except asyncio.TimeoutError as error:
+                shown = f"the body did not arrive within {self._settings.upload_time:g} s"
+                raise Problem(408, "upload_timeout", shown) from error
+            if message["type"] == "http.request":
+                size += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+                if size > self._settings.upload:
+                    raise self._too_large()
+            return message
+
+        return bounded
+
+    def _note(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
+        """One line of JSON a request: no audio, no text, no query, no address."""
+        route = scope.get("route")
+        path = getattr(route, "path", "other" if scope["path"] not in OPEN else scope["path"])
+        self._metrics.requests.labels(path, str(status)).inc()
+        self._metrics.seconds.labels(path).observe(seconds)
+        line: dict[str, Any] = {
+            "event": "request", "id": identity, "method": scope.get("method", "WEBSOCKET"), "route": path,
+            "status": status, "seconds": round(seconds, 4),
+        }  # fmt: skip
+        logger.info(json.dumps(line))

@@ -1,0 +1,138 @@
+"""The service as a process: the socket, the signals, and what HTTP itself does not let pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from w2vc_runtime.errors import OptionError
+
+from .app import application
+from .settings import Settings
+
+logger = logging.getLogger("w2vc.serve")
+# Of a request line and headers together.
+MOST_HEADERS = 64 << 10
+HEADER_SECONDS = 15.0
+LIVE_MESSAGE = 1 << 20
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then take no more, and end what is under way within ``drain_time``.
+
+    Raises `OptionError` where the address cannot be listened at, and what loading a bundle raises.
+    """
+    _log_to(sys.stderr)
+    listening = _listen(settings)
+    config = uvicorn.Config(
+        application(settings), http=Protocol, ws="websockets-sansio", ws_max_size=LIVE_MESSAGE, lifespan="on",
+        log_config=None, access_log=False, server_header=False, h11_max_incomplete_event_size=MOST_HEADERS,
+        timeout_graceful_shutdown=max(1, round(settings.drain_time)), timeout_keep_alive=15,
+    )  # fmt: skip
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    _say("listening", url=f"http://{shown}:{port}/")
+    if settings.is_open:
+        _say("warning", message="any machine that reaches this one may use this service; set api_key")
+    server = Server(config)
+    server.run(sockets=[listening])
+    if server.failed is not None:
+        raise server.failed
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with the error that kept it from starting."""
+
+    failed: Exception | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            _say("ready")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _say("draining")
+        await super().shutdown(sockets)
+        _say("ended")
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1, whose own refusals are JSON too, and whose headers must come in time."""
+
+    _clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._clock = self.loop.call_later(HEADER_SECONDS, self._late)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+        super().connection_lost(error)
+
+    def _late(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self._refuse(408, "Request Timeout", "header_timeout", "the request's headers did not arrive in time")
+
+    def send_400_response(self, msg: str) -> None:
+        held = len(self.conn.trailing_data[0] or b"")
+        if held >= MOST_HEADERS:
+            self._refuse(431, "Request Header Fields Too Large", "headers_too_large", "the headers are too large")
+        else:
+            self._refuse(400, "Bad Request", "invalid_request", "this is no HTTP request that can be read")
+
+    def _refuse(self, status: int, phrase: str, code: str, message: str) -> None:
+        """Past h11, whose state has no answer to what is no request."""
+        kind = "invalid_request_error"
+        body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+        head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, number)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OptionError(f"cannot listen at {settings.host} port {settings.port}: {reason}") from error
+    return listening
+
+
+def _log_to(stream: Any) -> None:
+    """Lines of JSON, one an event."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Json())
+    for name in ("w2vc", "uvicorn.error"):
+        logging.getLogger(name).handlers = [handler]
+        logging.getLogger(name).propagate = False
+    logging.getLogger("w2vc").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def _say(event: str, **values: str) -> None:
+    logger.info(json.dumps({"event": event, **values}))
+
+
+class _Json(logging.Formatter):
+    """Messages that are JSON as they are, others in it; tracebacks too, on their one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        values = json.loads(message) if message.startswith('{"event"') else {"event": "log", "message": message}
+        if record.exc_info:
+            values["traceback"] = self.formatException(record.exc_info)
+        time = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        return json.dumps({"time": time, "level": record.levelname.lower(), **values}, ensure_ascii=False)
