@@ -40,7 +40,7 @@ def application(settings: Settings) -> Gate:
             await models.close()
 
     app = FastAPI(
-        title="w2vc", version=own_version(), lifespan=lifespan, exception_handlers=handlers(), redoc_url=None,
+        title="w2vc", version=own_version(), lifespan=lifespan, exception_handlers=handlers(), docs_url=None, redoc_url=None,
         description="Wav2Vec2-family bundles: transcription, classification and embeddings.",
     )  # fmt: skip
     if settings.origins:

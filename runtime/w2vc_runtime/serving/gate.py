@@ -19,6 +19,8 @@ from .settings import Settings
 logger = logging.getLogger("w2vc.serve")
 # What is said to anybody: whether the service is there, and the page, which asks for the key.
 OPEN = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+# What is posted where.
+TYPES = {"/v1/": "multipart/form-data", "/v2/models/": "application/json"}
 POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src blob:; " \
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # fmt: skip
 
@@ -94,6 +96,7 @@ class Gate:
             self._expect_key(scope, headers)
             if self._at_work > self._settings.requests:
                 raise Problem(503, "busy", f"{self._settings.requests} requests are at work already; try again later")
+        self._expect_type(scope, headers.get(b"content-type", b"").lower())
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._settings.upload:
             raise self._too_large()
@@ -108,6 +111,12 @@ class Gate:
             given = next((each.strip()[4:] for each in protocols if each.strip().startswith(b"key.")), b"")
         if not hmac.compare_digest(given, self._settings.api_key.encode()):
             raise Problem(401, "invalid_api_key", "this service needs its API key, as 'Authorization: Bearer KEY'")
+
+    def _expect_type(self, scope: Scope, given: bytes) -> None:
+        if scope.get("method") == "POST":
+            for prefix, wanted in TYPES.items():
+                if scope["path"].startswith(prefix) and not given.startswith(wanted.encode()):
+                    raise Problem(415, "unsupported_content_type", f"the content type must be {wanted}")
 
     def _too_large(self) -> Problem:
         return Problem(413, "body_too_large", f"the body is larger than {self._settings.upload} bytes")
