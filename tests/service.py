@@ -45,14 +45,16 @@ class Service:
 
     @property
     def address(self) -> tuple[str, int]:
-        return self.client().base_url.host, self.client().base_url.port
+        url = httpx.URL(self.url)
+        return url.host, url.port
 
     def client(self, **options: object) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False, **options)
 
     def alive(self) -> bool:
-        return self.process.poll() is None and self.client().get("/healthz").status_code == 200
+        with self.client() as client:
+            return self.process.poll() is None and client.get("/healthz").status_code == 200
 
     def resident(self) -> float:
         """MB."""

@@ -128,6 +128,18 @@ def test_live_audio(rate, encoding, service, model):
     assert starts == pytest.approx([word.start for word in cut.words], abs=0.04)
 
 
+def until_closed(connection) -> tuple[list[dict], int]:
+    """What comes until the end, and the code of the end."""
+    from websockets.exceptions import ConnectionClosed
+
+    events = []
+    try:
+        while True:
+            events.append(json.loads(connection.recv(60)))
+    except ConnectionClosed as closed:
+        return events, closed.rcvd.code
+
+
 @pytest.mark.parametrize(
     ("query", "message", "code"),
     [
@@ -144,7 +156,8 @@ def test_live_audio_that_is_wrong_is_one_error(query, message, code, service):
 
     with connect(f"ws{service.url[4:]}v1/audio/live?{query}", proxy=None) as connection:
         connection.send(message)
-        events = [json.loads(each) for each in connection]
+        events, code_of_end = until_closed(connection)
+    assert code_of_end == 1008
     assert [event["type"] for event in events if event["type"] != "ready"] == ["error"]
     assert events[-1]["error"]["code"] == code
     assert service.alive()
@@ -254,10 +267,11 @@ def test_uploads_that_are_wrong(audio, status, code, service):
         ("GET", "/../../etc/passwd", {}, 404),
         ("POST", "/v1/audio/transcriptions", {"json": {}}, 415),
         ("POST", "/v1/audio/transcriptions", {"data": {"model": "digits"}, "files": {"other": b""}}, 422),
-        ("POST", "/v1/audio/transcriptions", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
+        ("POST", "/v1/audio/transcriptions", {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
+         400),
         ("POST", "/v2/models/digits/infer", {"content": b"{", "headers": {"content-type": "application/json"}}, 422),
         ("POST", "/v2/models/digits/infer", {"content": b"[" * 100000, "headers": {"content-type": "application/json"}},
-         422),
+         400),
         ("POST", "/v2/models/digits/infer", {"content": b"{}"}, 415),
     ],
 )  # fmt: skip
@@ -384,24 +398,27 @@ def test_a_full_queue_refuses_and_nothing_is_wrong_or_lost(digits, tmp_path, mod
 def test_a_signal_lets_end_what_is_under_way(number, digits, tmp_path):
     speech = soundfile.read(SPEECH)[0]
     long = np.concatenate([np.concatenate([speech, np.zeros(RATE)]) for _ in range(40)])
-    with Service(f"digits={digits['fp32']}", folder=tmp_path) as service, service.client() as client:
-        with ThreadPoolExecutor(1) as thread:
-            begun = threading.Event()
+    with (
+        Service(f"digits={digits['fp32']}", folder=tmp_path) as service,
+        service.client() as client,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        begun = threading.Event()
 
-            def ask() -> str:
-                with client.stream(
+        def ask() -> str:
+            with client.stream(
                     "POST", "/v1/audio/transcriptions", files={"file": wav(long, kind="FLAC")},
                     data={"model": "digits", "stream": "true"},
                 ) as answer:  # fmt: skip
-                    lines = answer.iter_lines()
-                    got = [next(lines)]
-                    begun.set()
-                    return "\n".join([*got, *lines])
+                lines = answer.iter_lines()
+                got = [next(lines)]
+                begun.set()
+                return "\n".join([*got, *lines])
 
-            asked = thread.submit(ask)
-            assert begun.wait(60)
-            code = service.end(number)
-            shown = asked.result()
+        asked = thread.submit(ask)
+        assert begun.wait(60)
+        code = service.end(number)
+        shown = asked.result()
     assert f'"text": "{" ".join([SPOKEN] * 40)}"' in shown
     assert code == 128 + number
     assert [event["event"] for event in service.log if event["event"] in ("draining", "ended")] == ["draining", "ended"]

@@ -40,9 +40,14 @@ def application(settings: Settings) -> Gate:
             await models.close()
 
     app = FastAPI(
-        title="w2vc", version=own_version(), lifespan=lifespan, exception_handlers=handlers(), docs_url=None, redoc_url=None,
+        title="w2vc",
+        version=own_version(),
         description="Wav2Vec2-family bundles: transcription, classification and embeddings.",
-    )  # fmt: skip
+        lifespan=lifespan,
+        exception_handlers=handlers(),
+        docs_url=None,  # which is made of files from elsewhere; openapi.json is served
+        redoc_url=None,
+    )
     if settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["*"], allow_headers=["*"]

@@ -21,6 +21,7 @@ logger = logging.getLogger("w2vc.serve")
 OPEN = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 # What is posted where.
 TYPES = {"/v1/": "multipart/form-data", "/v2/models/": "application/json"}
+LINGER_SECONDS, LINGER_BYTES = 1.0, 16 << 20
 POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src blob:; " \
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # fmt: skip
 
@@ -45,6 +46,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
         identity = uuid.uuid4().hex[:16]
+        body = _Body(receive, scope, self._settings)
         status = 0
 
         async def noted(message: Message) -> None:
@@ -54,19 +56,33 @@ class Gate:
                 extra = {"x-request-id": identity, "x-content-type-options": "nosniff"}
                 if scope["path"] == "/":
                     extra["content-security-policy"] = POLICY
+                if not body.whole:
+                    extra["connection"] = "close"  # what is still on its way is no next request
                 message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in extra.items())]
             await send(message)
+
+        async def unless_refused(message: Message) -> None:
+            # The application takes a body that was cut off for one that is wrong; the truth is said further down.
+            if body.refused is None or status:
+                await noted(message)
 
         self._at_work += 1
         self._metrics.in_flight.inc()
         try:
-            self._admit(scope)
-            await self._app(scope, self._bounded(scope, receive), noted)
-        except Exception as error:
-            if status:
-                problem_of(error)  # which logs a bug
-                raise
-            await response_of(error, scope["path"])(scope, receive, noted)
+            error: Exception | None = None
+            try:
+                self._admit(scope)
+                await self._app(scope, body, unless_refused)
+            except Exception as raised:
+                error = raised
+            error = body.refused or error
+            if error is not None and status:
+                problem_of(error)  # which logs a bug; the response has begun, and breaks off
+                raise error
+            if error is not None:
+                response = response_of(error, scope["path"])
+                await body.discard()
+                await response(scope, receive, noted)
         finally:
             self._at_work -= 1
             self._metrics.in_flight.dec()
@@ -99,7 +115,7 @@ class Gate:
         self._expect_type(scope, headers.get(b"content-type", b"").lower())
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._settings.upload:
-            raise self._too_large()
+            raise _too_large(self._settings)
 
     def _expect_key(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         if self._settings.api_key is None:
@@ -118,32 +134,6 @@ class Gate:
                 if scope["path"].startswith(prefix) and not given.startswith(wanted.encode()):
                     raise Problem(415, "unsupported_content_type", f"the content type must be {wanted}")
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "body_too_large", f"the body is larger than {self._settings.upload} bytes")
-
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Receive a body within its size and time; raise a `Problem` on one that is larger, or slower."""
-        ends = time.monotonic() + self._settings.upload_time
-        size, whole = 0, False
-
-        async def bounded() -> Message:
-            nonlocal size, whole
-            if whole:
-                return await receive()
-            try:
-                message = await asyncio.wait_for(receive(), max(0.0, ends - time.monotonic()))
-            except asyncio.TimeoutError as error:
-                shown = f"the body did not arrive within {self._settings.upload_time:g} s"
-                raise Problem(408, "upload_timeout", shown) from error
-            if message["type"] == "http.request":
-                size += len(message.get("body", b""))
-                whole = not message.get("more_body", False)
-                if size > self._settings.upload:
-                    raise self._too_large()
-            return message
-
-        return bounded
-
     def _note(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
         """One line of JSON a request: no audio, no text, no query, no address."""
         route = scope.get("route")
@@ -155,3 +145,52 @@ class Gate:
             "status": status, "seconds": round(seconds, 4),
         }  # fmt: skip
         logger.info(json.dumps(line))
+
+
+class _Body:
+    """The body of a request, within its size and time. What it refuses, it keeps: see `Gate`."""
+
+    def __init__(self, receive: Receive, scope: Scope, settings: Settings) -> None:
+        self.refused: Problem | None = None
+        names = {name for name, _ in scope["headers"]}
+        self.whole = not names & {b"content-length", b"transfer-encoding"}
+        self._receive = receive
+        self._settings = settings
+        self._ends = time.monotonic() + settings.upload_time
+        self._size = 0
+
+    async def __call__(self) -> Message:
+        if self.whole:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, self._ends - time.monotonic()))
+        except asyncio.TimeoutError as error:
+            shown = f"the body did not arrive within {self._settings.upload_time:g} s"
+            self.refused = Problem(408, "upload_timeout", shown)
+            raise self.refused from error
+        self._take(message)
+        if self._size > self._settings.upload:
+            self.refused = _too_large(self._settings)
+            raise self.refused
+        return message
+
+    async def discard(self) -> None:
+        """Take a little more of what is still sent: who is sending does not read why it is refused."""
+        ends, most = time.monotonic() + LINGER_SECONDS, self._size + LINGER_BYTES
+        while not self.whole and self._size < most:
+            try:
+                message = await asyncio.wait_for(self._receive(), max(0.0, ends - time.monotonic()))
+            except asyncio.TimeoutError:
+                return
+            if message["type"] != "http.request":
+                return
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self.whole = not message.get("more_body", False)
+
+
+def _too_large(settings: Settings) -> Problem:
+    return Problem(413, "body_too_large", f"the body is larger than {settings.upload} bytes")

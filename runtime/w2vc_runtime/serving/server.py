@@ -115,11 +115,11 @@ def _log_to(stream: Any) -> None:
     """Lines of JSON, one an event."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Json())
-    for name in ("w2vc", "uvicorn.error"):
-        logging.getLogger(name).handlers = [handler]
-        logging.getLogger(name).propagate = False
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], logging.WARNING
     logging.getLogger("w2vc").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what it says, the response says
+    logging.captureWarnings(True)
 
 
 def _say(event: str, **values: str) -> None:

@@ -62,6 +62,8 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         chunks = ChunkOptions(settings.chunk_seconds, settings.context_seconds, pooled)
         content = await file.read()
         await file.close()
+        if not content:
+            raise Problem(422, "invalid_audio", "audio is empty: it holds no bytes")
         hearing = Hearing(served, settings, chunks)
         if stream:
             return await _streamed(hearing, content, settings)
