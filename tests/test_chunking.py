@@ -213,7 +213,7 @@ def test_blocks_refuse_what_is_no_sound(tmp_path):
 def test_a_plan_follows_the_model_and_the_memory():
     manifest = Local("ctc").manifest
     plan = plan_for(manifest, ChunkOptions(), None)
-    assert (plan.chunk, plan.context, plan.quiet) == (30 * RATE, 5 * RATE, True)
+    assert (plan.chunk, plan.context, plan.quiet) == (20 * RATE, 166 * 320, True)
     small = plan_for(manifest, ChunkOptions(), 4 * RATE)
     assert small.chunk == 4 * RATE
     assert plan_for(manifest, ChunkOptions(), 0).chunk >= manifest.shortest

@@ -9,7 +9,7 @@ from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.errors import OptionError
 
 # What models are trained on is rarely longer, and attention grows with the square of it.
-CHUNK_SECONDS = 30.0
+CHUNK_SECONDS = 20.0
 # Of a chunk, on each side: as in Hugging Face's pipelines, which cut like this.
 CONTEXT_SHARE = 1 / 6
 # Samples of the encoder's frame where no output has a time axis: 20 ms, as all of these models have.

@@ -22,8 +22,8 @@ from .settings import Settings
 from .transcriptions import transcriptions
 
 
-def application(settings: Settings) -> Gate:
-    """The ASGI application for settings. Its bundles are loaded when it starts, and let go of when it ends."""
+def application(settings: Settings) -> tuple[Gate, Models]:
+    """The ASGI application for settings, and its bundles, which its caller starts and it closes when it ends."""
     metrics = Metrics()
     models = Models(settings, metrics)
     ready = False
@@ -31,7 +31,6 @@ def application(settings: Settings) -> Gate:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         nonlocal ready
-        await models.start()
         ready = True
         try:
             yield
@@ -74,4 +73,4 @@ def application(settings: Settings) -> Gate:
     app.include_router(transcriptions(models, settings))
     app.include_router(live(models, settings, metrics))
     app.include_router(inference(models, settings))
-    return Gate(app, settings, metrics)
+    return Gate(app, settings, metrics), models

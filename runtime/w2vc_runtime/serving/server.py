@@ -12,9 +12,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from w2vc_runtime.errors import OptionError
+from w2vc_runtime.errors import OptionError, W2vcError
 
 from .app import application
+from .models import Models
 from .settings import Settings
 
 logger = logging.getLogger("w2vc.serve")
@@ -31,8 +32,9 @@ def serve(settings: Settings) -> None:
     """
     _log_to(sys.stderr)
     listening = _listen(settings)
+    app, models = application(settings)
     config = uvicorn.Config(
-        application(settings), http=Protocol, ws="websockets-sansio", ws_max_size=LIVE_MESSAGE, lifespan="on",
+        app, http=Protocol, ws="websockets-sansio", ws_max_size=LIVE_MESSAGE, lifespan="on",
         log_config=None, access_log=False, server_header=False, h11_max_incomplete_event_size=MOST_HEADERS,
         timeout_graceful_shutdown=max(1, round(settings.drain_time)), timeout_keep_alive=15,
     )  # fmt: skip
@@ -41,16 +43,27 @@ def serve(settings: Settings) -> None:
     _say("listening", url=f"http://{shown}:{port}/")
     if settings.is_open:
         _say("warning", message="any machine that reaches this one may use this service; set api_key")
-    server = Server(config)
+    server = Server(config, models)
     server.run(sockets=[listening])
     if server.failed is not None:
         raise server.failed
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with the error that kept it from starting."""
+    """uvicorn, which loads the bundles first. failed: what kept it from starting."""
 
-    failed: Exception | None = None
+    def __init__(self, config: uvicorn.Config, models: Models) -> None:
+        super().__init__(config)
+        self.models = models
+        self.failed: W2vcError | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self.models.start()
+        except W2vcError as error:
+            self.failed = error
+            return
+        await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
