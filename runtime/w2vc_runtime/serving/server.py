@@ -9,6 +9,7 @@ import socket
 import sys
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -23,6 +24,7 @@ logger = logging.getLogger("w2vc.serve")
 MOST_HEADERS = 64 << 10
 HEADER_SECONDS = 15.0
 LIVE_MESSAGE = 1 << 20
+LINGER_SECONDS = 1.0
 
 
 def serve(settings: Settings) -> None:
@@ -80,19 +82,25 @@ class Protocol(H11Protocol):
     """HTTP/1.1, whose own refusals are JSON too, and whose headers must come in time."""
 
     _clock: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._clock = self.loop.call_later(HEADER_SECONDS, self._late)
+        self._watch(True)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
+        self._watch(False)
         super().connection_lost(error)
 
-    def _late(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self._refuse(408, "Request Timeout", "header_timeout", "the request's headers did not arrive in time")
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        self._watch(self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0]))
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._watch(False)
+        super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
         held = len(self.conn.trailing_data[0] or b"")
@@ -101,13 +109,29 @@ class Protocol(H11Protocol):
         else:
             self._refuse(400, "Bad Request", "invalid_request", "this is no HTTP request that can be read")
 
+    def _watch(self, headers_are_coming: bool) -> None:
+        if not headers_are_coming and self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        elif headers_are_coming and self._clock is None:
+            self._clock = self.loop.call_later(HEADER_SECONDS, self._late)
+
+    def _late(self) -> None:
+        if not self.transport.is_closing():
+            self._refuse(408, "Request Timeout", "header_timeout", "the request's headers did not arrive in time")
+
     def _refuse(self, status: int, phrase: str, code: str, message: str) -> None:
-        """Past h11, whose state has no answer to what is no request."""
+        """Answer past h11, whose state has no answer to what is no request; then take what is still sent, for a while.
+
+        Who is sending when the connection closes does not read why.
+        """
+        self._refused = True
+        self._watch(False)
         kind = "invalid_request_error"
         body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
         head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 def _listen(settings: Settings) -> socket.socket:
