@@ -89,7 +89,8 @@ def test_who_may_reach_it():
         (["/nowhere"], "w2vc: /nowhere is not a directory"),
         (["--config", "/nowhere"], "w2vc: /nowhere is not a configuration that can be read"),
         (["--port", "0", "--queue", "0"], "w2vc: queue must be at least 1, got 0"),
-        (["--host", "203.0.113.7"], "w2vc: cannot listen at 203.0.113.7 port 8000"),
+        (["--port", "0"], "w2vc: there is nothing to serve; name a bundle"),
+        (["x", "--host", "203.0.113.7"], "w2vc: cannot listen at 203.0.113.7 port 8000"),
         (["a", "b/a"], "w2vc: two bundles have one name"),
     ],
 )

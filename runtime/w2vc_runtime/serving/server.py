@@ -32,6 +32,8 @@ def serve(settings: Settings) -> None:
 
     Raises `OptionError` where the address cannot be listened at, and what loading a bundle raises.
     """
+    if not settings.bundles and settings.repository is None:
+        raise OptionError("there is nothing to serve; name a bundle, or a folder of bundles with --repository")
     _log_to(sys.stderr)
     listening = _listen(settings)
     app, models = application(settings)
