@@ -82,8 +82,8 @@ class Chunker:
         plan = self.plan
         latest = self._start + plan.chunk - plan.context
         join = self._quietest(held, latest) if plan.quiet else latest
-        seen = join - self._start + plan.context
-        chunk = Chunk(held[:seen].copy(), self._start, self._first, join, False)
+        # Always as long, wherever the cut is: backends hold memory for every length that they meet.
+        chunk = Chunk(held[: plan.chunk].copy(), self._start, self._first, join, False)
         start = max(0, join - plan.context)
         self._blocks = [held[start - self._start :].copy()]
         self._held -= start - self._start
