@@ -5,13 +5,27 @@ model = load("digits-ctc-fp16")
 print(model("call.flac").text)
 """
 
+from .chunking.plan import ChunkOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
-from .results import Classification, Embedding, FrameLabels, HiddenStates, Pretraining, Score, Segment, Transcript, Word
+from .results import (
+    Classification,
+    Embedding,
+    FrameLabels,
+    HiddenStates,
+    Pretraining,
+    Score,
+    Segment,
+    Transcript,
+    Window,
+    Windows,
+    Word,
+)
 
 __all__ = [
     "AudioError",
     "BundleError",
+    "ChunkOptions",
     "Classification",
     "Embedding",
     "EngineError",
@@ -26,6 +40,8 @@ __all__ = [
     "Segment",
     "Transcript",
     "W2vcError",
+    "Window",
+    "Windows",
     "Word",
     "load",
 ]

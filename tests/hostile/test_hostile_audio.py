@@ -10,13 +10,13 @@ import pytest
 
 from support.hostile.audio import cases, run
 from w2vc_runtime.audio import reader as audio
-from w2vc_runtime.cli import main as cli
+from w2vc_runtime.cli import run as command
 
 
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch):
     """Loading the bundle is no part of what is tried here, and takes most of the time."""
-    monkeypatch.setattr(cli, "load", cache(cli.load))
+    monkeypatch.setattr(command, "load", cache(command.load))
 
 
 def test_every_input_is_answered_or_refused_in_one_line(digits):

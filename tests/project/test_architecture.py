@@ -26,9 +26,9 @@ PUBLIC = {
     },
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
-        "AudioError", "BundleError", "Classification", "Embedding", "EngineError", "FrameLabels", "HiddenStates",
-        "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score", "Segment", "Transcript",
-        "W2vcError", "Word", "load",
+        "AudioError", "BundleError", "ChunkOptions", "Classification", "Embedding", "EngineError", "FrameLabels",
+        "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score",
+        "Segment", "Transcript", "W2vcError", "Window", "Windows", "Word", "load",
     },
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.errors import AudioError, MissingExtraError
+from w2vc_runtime.errors import AudioError, MissingExtraError, NotAudioError, TooLongError
 from w2vc_runtime.system.memory import bytes_shown, duration_shown, shortage
 
 from .quiet import silent_c_library
@@ -54,7 +54,7 @@ def read_audio(
     breaks off before its end gives what could be read, and a warning.
     """
     name = name_of(source)
-    bounds = _Bounds(name, sampling_rate, too_long)
+    bounds = Bounds(name, sampling_rate, too_long)
     try:
         if isinstance(source, tuple):
             samples, rate = _from_array(source, bounds)
@@ -62,21 +62,30 @@ def read_audio(
             samples, rate = _decode(source, bounds)
         if samples.size == 0:
             raise AudioError(f"{name} is empty: it holds no samples")
-        low, high = float(samples.min()), float(samples.max())
-        if not np.isfinite([low, high]).all():
-            raise AudioError(f"{name} holds NaN or infinite samples; expected finite ones")
-        if max(-low, high) > LOUDEST:
-            raise AudioError(f"{name} holds samples of up to {max(-low, high):.0e}; expected -1 to 1")
-        if samples.ndim == 2:
-            samples = samples.mean(axis=1, dtype=np.float32)
+        samples = mono(samples, name)
         if rate != sampling_rate:
             samples = _resample(samples, rate, sampling_rate)
     except MemoryError as error:
         raise AudioError(f"{name} needs more memory than there is; cut it into shorter recordings") from error
-    if len(samples) < shortest:
-        milliseconds = 1000 * shortest / sampling_rate
-        raise AudioError(f"{name} is too short: {len(samples)} samples; at least {milliseconds:g} ms are needed")
+    expect_length(len(samples), shortest, sampling_rate, name)
     return samples
+
+
+def mono(samples: NDArray[np.float32], name: str) -> Samples:
+    """Samples [time] or [time, channels], at least one, as [time]; raise `AudioError` on what is no sound."""
+    low, high = float(samples.min()), float(samples.max())
+    if not np.isfinite([low, high]).all():
+        raise AudioError(f"{name} holds NaN or infinite samples; expected finite ones")
+    if max(-low, high) > LOUDEST:
+        raise AudioError(f"{name} holds samples of up to {max(-low, high):.0e}; expected -1 to 1")
+    return samples.mean(axis=1, dtype=np.float32) if samples.ndim == 2 else samples
+
+
+def expect_length(samples: int, shortest: int, sampling_rate: int, name: str) -> None:
+    """Raise `AudioError` on a recording that has fewer samples than there is an answer for."""
+    if samples < shortest:
+        milliseconds = 1000 * shortest / sampling_rate
+        raise AudioError(f"{name} is too short: {samples} samples; at least {milliseconds:g} ms are needed")
 
 
 def name_of(source: object) -> str:
@@ -89,7 +98,7 @@ def name_of(source: object) -> str:
     return name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS // 2]}...{name[-NAME_CHARACTERS // 2 :]}"
 
 
-class _Bounds:
+class Bounds:
     """What is checked before a recording is decoded."""
 
     def __init__(self, name: str, sampling_rate: int, too_long: Callable[[int], str | None]) -> None:
@@ -97,8 +106,21 @@ class _Bounds:
         self._sampling_rate = sampling_rate
         self._too_long = too_long
 
-    def check(self, frames: int, channels: int, rate: float) -> int:
-        """Its rate in Hz; raise `AudioError` on what is no sound, or more than can be answered or decoded here."""
+    def check(self, frames: int, channels: int, rate: float, source: Any = None) -> int:
+        """Its rate in Hz; raise `AudioError` on what is no sound, or more than can be answered or decoded here.
+
+        source: what it is read from.
+        """
+        whole = self.check_format(channels, rate)
+        samples = int(frames * self._sampling_rate / rate)
+        decoded = 4 * (frames * (channels + 1) + samples)  # and mixed, and resampled
+        problem = self._too_long(samples) or shortage(f"{frames} samples in {channels} channels", decoded)
+        if problem is not None:
+            raise TooLongError(f"{self.name} is too long: {problem}; cut it into shorter recordings", _again(source))
+        return whole
+
+    def check_format(self, channels: int, rate: float) -> int:
+        """The rate in Hz; raise `AudioError` on what is no sound."""
         low, high = RATES
         if not low <= rate <= high:
             shown = f"{rate:g}" if rate <= high else "too many"
@@ -107,15 +129,10 @@ class _Bounds:
             raise AudioError(f"{self.name} has a sample rate of {rate:g} Hz; expected a whole number")
         if channels > MOST_CHANNELS:
             raise AudioError(f"{self.name} has {channels} channels; expected 1 to {MOST_CHANNELS}")
-        samples = int(frames * self._sampling_rate / rate)
-        decoded = 4 * (frames * (channels + 1) + samples)  # and mixed, and resampled
-        problem = self._too_long(samples) or shortage(f"{frames} samples in {channels} channels", decoded)
-        if problem is not None:
-            raise AudioError(f"{self.name} is too long: {problem}; cut it into shorter recordings")
         return int(rate)
 
 
-def _from_array(source: tuple[Any, ...], bounds: _Bounds) -> tuple[Samples, int]:
+def _from_array(source: tuple[Any, ...], bounds: Bounds) -> tuple[Samples, int]:
     if len(source) != 2:
         raise AudioError(f"expected (samples, sample_rate), got a tuple of {len(source)}")
     samples, rate = source
@@ -133,13 +150,18 @@ def _from_array(source: tuple[Any, ...], bounds: _Bounds) -> tuple[Samples, int]
         raise AudioError(f"samples must be [time] or [time, channels], got {array.ndim} dimensions")
     if array.ndim == 2 and array.shape[0] <= MOST_CHANNELS < array.shape[1]:
         array = array.T
-    bounds.check(len(array), array.shape[1] if array.ndim == 2 else 1, float(rate))
+    bounds.check(len(array), array.shape[1] if array.ndim == 2 else 1, float(rate), source)
+    return floats(array), int(rate)
+
+
+def floats(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples as float32 in -1..1; raise `AudioError` on other numbers than floating point and signed integers."""
     if np.issubdtype(array.dtype, np.signedinteger):
-        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32), int(rate)
+        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     if not np.issubdtype(array.dtype, np.floating):
         raise AudioError(f"samples must be floating point or signed integers, got {array.dtype}")
     with np.errstate(over="ignore"):  # infinite then, which is refused
-        return array.astype(np.float32), int(rate)
+        return array.astype(np.float32)
 
 
 def _shown(value: object) -> str:
@@ -147,23 +169,23 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= 40 else f"a {type(value).__name__}"
 
 
-def _decode(source: Any, bounds: _Bounds) -> tuple[Samples, int]:
+def _decode(source: Any, bounds: Bounds) -> tuple[Samples, int]:
     name = bounds.name
     try:
         import soundfile
     except ImportError as error:
         raise MissingExtraError("reading audio files", "soundfile", "cpu") from error
-    stream = _open(source, name)
+    stream = open_source(source, name)
     broken = (soundfile.SoundFileError, RuntimeError, TypeError)
     with silent_c_library():  # libmpg123 writes notes to standard error, hundreds on one bad mp3
         try:
             file = soundfile.SoundFile(stream)
         except broken as error:
-            raise AudioError(f"{name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
+            raise NotAudioError(f"{name} is not audio that can be read; expected wav, flac, ogg or mp3") from error
         with file:
             if file.frames == np.iinfo(np.int64).max:
                 raise AudioError(f"{name} does not say how long it is; expected a file with a complete header")
-            rate = bounds.check(file.frames, file.channels, file.samplerate)
+            rate = bounds.check(file.frames, file.channels, file.samplerate, stream)
             try:
                 samples = file.read(dtype="float32")
             except broken as error:
@@ -174,7 +196,7 @@ def _decode(source: Any, bounds: _Bounds) -> tuple[Samples, int]:
     return samples, rate
 
 
-def _open(source: Any, name: str) -> Any:
+def open_source(source: Any, name: str) -> Any:
     """What libsndfile reads: the path of a plain file as bytes, or the content of anything else."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
@@ -191,6 +213,13 @@ def _open(source: Any, name: str) -> Any:
         raise
     except (OSError, ValueError) as error:  # closed, not open for reading
         raise AudioError(f"the file object cannot be read: {_reason(error)}") from error
+
+
+def _again(stream: Any) -> Any:
+    """What was opened, to be read once more."""
+    if isinstance(stream, io.BytesIO):
+        return stream.getbuffer()
+    return os.fsdecode(stream) if isinstance(stream, bytes) else stream
 
 
 def _open_path(path: str | os.PathLike[str], name: str) -> Any:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from w2vc_runtime.bundle import Bundle, Frames, Graph, Tensor
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
-from w2vc_runtime.errors import MissingExtraError, OptionError, W2vcError
-from w2vc_runtime.model import Model, load
-from w2vc_runtime.results import Result
-from w2vc_runtime.results.formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from w2vc_runtime.sessions.select import NAMES, survey
 from w2vc_runtime.verify.again import table, verify_bundle
 
@@ -24,35 +17,19 @@ from .engine_arguments import add_engine_arguments
 from .program import (
     DONE,
     JSON,
-    REFUSED,
     REJECTED,
-    WRONG_INPUT,
-    ClosedError,
     Parser,
-    bug,
     complain,
     escaped,
     guarded,
-    reason,
     say,
 )
 from .progress import Progress
+from .run import RunOptions, add_run_arguments, run
+from .serve import add_serve_arguments
 
 PROGRAM = "w2vc"
 LABELS_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Arguments of ``w2vc run``."""
-
-    bundle: Path
-    audio: tuple[str, ...]
-    format: str = "text"
-    output: Path | None = None
-    provider: str = "auto"
-    batch_size: int = 1
-    precision: str | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,66 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return arguments.command(arguments)
 
     return guarded(PROGRAM, command)
-
-
-def run(options: RunOptions) -> int:
-    """Answer for files on standard output or into a directory; a bad file fails alone, whatever its error."""
-    targets = _targets(options)
-    model = load(options.bundle, options.provider, options.precision)
-    if options.format in SUBTITLES and model.manifest.head != "ctc":
-        formats = ", ".join(name for name in FORMATS if name not in SUBTITLES)
-        raise OptionError(
-            f"--format {options.format} is for transcripts; head {model.manifest.head!r} has formats {formats}"
-        )
-    if options.output is not None:
-        _make(options.output)
-    code, first = DONE, True
-    missing: set[str] = set()
-    for group in _groups(options.audio, options.batch_size):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            answers = _answers(model, group, options.batch_size)
-        for warning in caught:
-            complain(PROGRAM, warning.message)
-        for path, answer in zip(group, answers):
-            try:
-                if isinstance(answer, Exception):
-                    raise answer
-                if options.output is not None:
-                    _write(targets[path], FORMATS[options.format](answer))
-                else:
-                    say(_labelled(options, path, answer, first), JSON if options.format == "json" else REFUSED)
-                    first = False
-            except (BrokenPipeError, ClosedError):
-                raise
-            except Exception as error:
-                code = max(code, _failed(path, error, missing))
-    return code
-
-
-def _answers(model: Model, group: Sequence[str], batch_size: int) -> list[Result | Exception]:
-    """What each file of a group comes to; what ends the group as a whole is laid to the file that it belongs to."""
-    try:
-        return list(model.try_batch(group, batch_size))
-    except Exception as error:
-        if len(group) == 1:
-            return [error]
-        return [answer for path in group for answer in _answers(model, [path], 1)]
-
-
-def _failed(path: str, error: Exception, missing: set[str]) -> int:
-    """Say why a file has no answer; return the exit code. missing: what was said of extras, which is said once."""
-    if not isinstance(error, (W2vcError, OSError, MemoryError)):
-        complain(PROGRAM, f"{path} has no answer")
-        return bug(PROGRAM, error)
-    line = str(error) if isinstance(error, W2vcError) else reason(error)
-    if not isinstance(error, MissingExtraError):
-        named = line.startswith((f"{path} ", f"{path}:"))
-        complain(PROGRAM, line if named else f"{path}: {line}")
-    elif line not in missing:
-        missing.add(line)
-        complain(PROGRAM, line)
-    return WRONG_INPUT
 
 
 def info(bundle: Path, as_json: bool) -> int:
@@ -225,16 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("run", help="transcribe, classify or embed recordings")
-    command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
-    command.add_argument("audio", nargs="+", help="wav, flac, ogg or mp3 files")
-    command.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="write one file for each recording here")
-    command.add_argument("--provider", choices=NAMES, default="auto", help="what computes; default: auto")
-    command.add_argument("--precision", metavar="P", help="which graph of the bundle; default: its first")
-    command.add_argument(
-        "--batch-size", type=int, default=1, metavar="N", help="recordings computed together; default: 1"
-    )
+    add_run_arguments(command)
     command.set_defaults(command=_run_command)
+
+    command = commands.add_parser("serve", help="answer over HTTP: OpenAI's clients, live audio, a page")
+    add_serve_arguments(command)
 
     command = commands.add_parser("info", help="say what is in a bundle")
     command.add_argument("bundle", type=Path, help="directory that w2vc-export wrote")
@@ -264,66 +176,6 @@ def _compile_command(arguments: argparse.Namespace) -> int:
 def _run_command(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if name != "command"}
     return run(RunOptions(**{**values, "audio": tuple(arguments.audio)}))
-
-
-def _targets(options: RunOptions) -> dict[str, Path]:
-    """Where each answer goes; raise `OptionError` where one place would get two."""
-    if options.batch_size < 1:
-        raise OptionError(f"--batch-size must be at least 1, got {options.batch_size}")
-    if options.output is None:
-        if options.format in SUBTITLES and len(options.audio) > 1:
-            raise OptionError(f"--format {options.format} of several recordings needs -o DIR, one file for each")
-        return {}
-    if options.output.exists() and not options.output.is_dir():
-        raise OptionError(f"{options.output} is not a directory; -o needs one")
-    targets: dict[str, Path] = {}
-    for path in options.audio:
-        target = options.output / (Path(path).stem + SUFFIXES[options.format])
-        if target in targets.values() and path not in targets:
-            raise OptionError(f"two recordings would both become {target}; run them apart")
-        targets[path] = target
-    return targets
-
-
-def _groups(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
-
-
-def _labelled(options: RunOptions, path: str, answer: Result, first: bool) -> str:
-    """One answer as standard output shows it: several recordings are told apart by their path, as grep does."""
-    if options.format == "csv":
-        return csv_table(answer, path, header=first)
-    if options.format == "json":
-        return json.dumps({"file": path, **answer.to_dict()}, ensure_ascii=False) + "\n"
-    shown = FORMATS[options.format](answer)
-    if len(options.audio) == 1:
-        return shown
-    return "".join(f"{path}: {line}\n" for line in shown.removesuffix("\n").split("\n"))
-
-
-def _make(folder: Path) -> None:
-    """Make the directory of -o, before anything that takes time; raise `OptionError` where nothing can be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError as error:
-        raise OptionError(f"cannot write in {folder}: {error.strerror}") from error
-    if not writable:
-        raise OptionError(f"cannot write in {folder}: Permission denied")
-
-
-def _write(target: Path, content: str) -> None:
-    partial = target.with_name(f".{os.getpid()}.w2vc")
-    try:
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise OptionError(f"cannot write {target}: {error.strerror}") from error
-    except UnicodeEncodeError as error:
-        raise OptionError(f"cannot write {target}: UTF-8 has no {content[error.start]!a}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from w2vc_runtime.bundle import Ctc
 
-from .base import Decoder, Hypothesis, Span
+from .base import Decoder, DecodingStream, Hypothesis, Span
 from .greedy import GreedyDecoder
 
 DECODERS: dict[str, Callable[[Ctc], Decoder]] = {"greedy": GreedyDecoder}
 
-__all__ = ["DECODERS", "Decoder", "GreedyDecoder", "Hypothesis", "Span"]
+__all__ = ["DECODERS", "Decoder", "DecodingStream", "GreedyDecoder", "Hypothesis", "Span"]

@@ -43,3 +43,25 @@ class Decoder(Protocol):
 
         Raises `InferenceError` on NaN and infinite ones.
         """
+
+    def stream(self) -> DecodingStream:
+        """The same for a clip whose logits come in pieces."""
+
+
+class DecodingStream(Protocol):
+    """From the logits of one clip, piece by piece, to text: what is decoded is that of all of them at once.
+
+    text: what was said in the frames so far. For one thread.
+    """
+
+    @property
+    def text(self) -> str: ...
+
+    def push(self, logits: NDArray[np.floating]) -> list[Span]:
+        """Take the next logits [frames, vocabulary]; return the words that no later frame can change.
+
+        Raises `InferenceError` on NaN and infinite ones.
+        """
+
+    def end(self) -> list[Span]:
+        """The words that were still open when the clip ended."""

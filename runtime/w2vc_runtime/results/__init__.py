@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from w2vc_runtime.bundle import Manifest
 
-from .base import MULTI_LABEL, REGRESSION, Answer, Outputs, Result
+from .base import MULTI_LABEL, REGRESSION, Answer, Outputs, Result, frame_seconds
 from .classification import Classification, Score, classifications
 from .embedding import Embedding, embeddings
 from .frame_labels import FrameLabels, Segment, frame_labels
 from .hidden_states import HiddenStates, hidden_states
 from .pretraining import Pretraining, pretrainings
-from .transcript import Transcript, Word, transcripts
+from .transcript import Transcript, Word, timed, transcripts
+from .windows import Window, Windows
 
 ANSWERS: dict[str, Callable[[Manifest], Answer]] = {
     "base": hidden_states,
@@ -29,5 +30,6 @@ ANSWERS: dict[str, Callable[[Manifest], Answer]] = {
 
 __all__ = [
     "ANSWERS", "MULTI_LABEL", "REGRESSION", "Answer", "Classification", "Embedding", "FrameLabels", "HiddenStates",
-    "Outputs", "Pretraining", "Result", "Score", "Segment", "Transcript", "Word",
+    "Outputs", "Pretraining", "Result", "Score", "Segment", "Transcript", "Window", "Windows", "Word",
+    "frame_seconds", "timed",
 ]  # fmt: skip

@@ -42,14 +42,14 @@ def csv_table(result: Result, file: str | None = None, header: bool = True) -> s
 
 def srt(result: Result) -> str:
     """SubRip subtitles."""
-    cues = enumerate(_cues(_words(result)), start=1)
-    return "\n".join(f"{number}\n{_span(cue, ',')}\n{_join(cue)}\n" for number, cue in cues)
+    numbered = enumerate(cues(_words(result)), start=1)
+    return "\n".join(f"{number}\n{_span(cue, ',')}\n{_join(cue)}\n" for number, cue in numbered)
 
 
 def vtt(result: Result) -> str:
     """WebVTT subtitles (W3C)."""
-    cues = (f"{_span(cue, '.')}\n{html.escape(_join(cue), quote=False)}\n" for cue in _cues(_words(result)))
-    return "\n".join(["WEBVTT\n", *cues])
+    shown = (f"{_span(cue, '.')}\n{html.escape(_join(cue), quote=False)}\n" for cue in cues(_words(result)))
+    return "\n".join(["WEBVTT\n", *shown])
 
 
 FORMATS: dict[str, Callable[[Result], str]] = {
@@ -69,7 +69,8 @@ def _words(result: Result) -> Sequence[Word]:
     return result.words
 
 
-def _cues(words: Sequence[Word]) -> Iterator[list[Word]]:
+def cues(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """Words that are shown together, as a subtitle is."""
     cue: list[Word] = []
     for word in words:
         if cue and (

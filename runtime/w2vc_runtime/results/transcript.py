@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from w2vc_runtime.bundle import Manifest
-from w2vc_runtime.decoding import GreedyDecoder
+from w2vc_runtime.decoding import GreedyDecoder, Span
 
 from .base import Answer, Outputs, Result, Table, frame_seconds
 
@@ -57,6 +58,11 @@ class Transcript:
         ]
 
 
+def timed(words: Iterable[Span], seconds: float) -> tuple[Word, ...]:
+    """Words in frames to words in time. seconds: of a frame."""
+    return tuple(Word(word.text, word.start * seconds, word.end * seconds, word.confidence) for word in words)
+
+
 def transcripts(manifest: Manifest) -> Answer:
     """Logits [frames, vocabulary] to a `Transcript`."""
     assert manifest.ctc is not None
@@ -64,7 +70,6 @@ def transcripts(manifest: Manifest) -> Answer:
 
     def answer(outputs: Outputs, duration: float) -> Result:
         read = decoder.decode(outputs["logits"])
-        words = (Word(word.text, word.start * seconds, word.end * seconds, word.confidence) for word in read.words)
-        return Transcript(read.text, tuple(words), duration)
+        return Transcript(read.text, timed(read.words, seconds), duration)
 
     return answer

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.commands import complaints, content
@@ -22,6 +23,7 @@ from w2vc_runtime import MissingExtraError, Transcript
 from w2vc_runtime.cli import main as cli
 from w2vc_runtime.cli import program as command
 from w2vc_runtime.cli import progress as progress_module
+from w2vc_runtime.cli import run
 from w2vc_runtime.cli.progress import CLEAR, Progress
 
 RUN = [sys.executable, "-m", "w2vc_runtime.cli.main"]
@@ -117,10 +119,10 @@ def test_an_export_to_a_path_that_is_too_long(tmp_path):
 def echo(monkeypatch):
     """Every recording is said to hold its own name."""
 
-    def answer(self, sources, batch_size):
-        return [Transcript(Path(source).name, (), 1.0) for source in sources]
+    def answer(self, sources, *options):
+        return (Transcript(Path(source).name, (), 1.0) for source in sources)
 
-    monkeypatch.setattr(cli.Model, "try_batch", answer)
+    monkeypatch.setattr(run.Model, "map", answer)
 
 
 @pytest.mark.usefixtures("echo")
@@ -164,7 +166,7 @@ def test_what_a_name_holds_is_shown_and_not_obeyed(digits, tmp_path):
 @pytest.mark.parametrize(
     ("error", "line", "code"),
     [
-        (MemoryError(), "two: memory ran out", 2),
+        (MemoryError(), "two: it takes more memory than there is", 2),
         (OSError(5, "Input/output error", "two"), "two: Input/output error", 2),
         (OSError(5, "Input/output error"), "two: Input/output error", 2),
         (ZeroDivisionError(), "this is a bug in w2vc; please report the lines above", 3),
@@ -172,12 +174,16 @@ def test_what_a_name_holds_is_shown_and_not_obeyed(digits, tmp_path):
 )
 @pytest.mark.parametrize("batch_size", ["1", "3"])
 def test_a_file_fails_alone_whatever_its_error(error, line, code, batch_size, digits, monkeypatch, capsys):
-    def try_batch(self, sources, batch_size):
-        if "two" in sources:
+    def infer(self, clips):
+        if any(clip.min() < 0 for clip in clips):
             raise error
-        return [Transcript(source, (), 1.0) for source in sources]
+        return [Transcript(("one", "three")[int(clip.max()) - 1], (), 1.0) for clip in clips]
 
-    monkeypatch.setattr(cli.Model, "try_batch", try_batch)
+    def read(self, source, longest=None):
+        return np.full(16000, {"one": 1, "two": -1, "three": 2}[source], np.float32)
+
+    monkeypatch.setattr(run.Model, "read", read)
+    monkeypatch.setattr(run.Model, "infer", infer)
     files = ["one", "two", "three"]
     assert cli.main(["run", str(digits["fp16"]), *files, "--batch-size", batch_size]) == code
     captured = capsys.readouterr()
@@ -187,10 +193,10 @@ def test_a_file_fails_alone_whatever_its_error(error, line, code, batch_size, di
 
 
 def test_an_extra_that_is_missing_is_said_once(digits, monkeypatch, capsys):
-    def try_batch(self, sources, batch_size):
+    def read(self, source, longest=None):
         raise MissingExtraError("resampling from 8000 Hz", "soxr", "cpu")
 
-    monkeypatch.setattr(cli.Model, "try_batch", try_batch)
+    monkeypatch.setattr(run.Model, "read", read)
     assert cli.main(["run", str(digits["fp16"]), "one", "two"]) == 2
     assert capsys.readouterr().err == (
         "w2vc: resampling from 8000 Hz needs soxr, which is not installed; pip install 'w2vc[cpu]'\n"
@@ -312,5 +318,5 @@ def test_an_interrupted_answer_leaves_no_part_of_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        cli._write(tmp_path / "a.txt", "text")
+        run._write(tmp_path / "a.txt", "text")
     assert content(tmp_path) == {}

@@ -115,16 +115,23 @@ def test_a_clip_that_does_not_fit_is_refused_before_it_runs_and_alone(digits, mo
     soundfile.write(long, np.zeros(16000 * 40), 16000)
     monkeypatch.setattr(memory, "available_bytes", lambda: 300_000_000)
     monkeypatch.setattr("w2vc_runtime.sessions.footprint.available_bytes", lambda: 300_000_000)
-    assert run_cli.main(["run", bundle, str(long), str(SPEECH), "--provider", "cpu", "--batch-size", "2"]) == 2
+    assert run_cli.main(["run", bundle, str(long), str(SPEECH), "--provider", "cpu", "--batch-size", "2"]) == 0
     shown = capsys.readouterr()
-    assert shown.out == f"{SPEECH}: seven two nine\n"
-    match = re.fullmatch(
-        rf"w2vc: {long} is too long: 40 s take about \d+ MB of memory, and 300 MB are free here, enough for a clip of "
-        r"([\d.]+) s; cut it into shorter recordings\n",
+    assert shown.out == f"{long}: \n{SPEECH}: seven two nine\n"
+    assert re.fullmatch(
+        rf"w2vc: {long} does not fit here as a whole: it is answered in chunks of [\d.]+ s, [\d.]+ s of them context "
+        rf"on each side\nw2vc: {long} is silent: every sample is zero\n",
         shown.err,
     )
-    fits = float(match[1])
     model = load(bundle, "cpu")
+    with pytest.raises(AudioError) as refused:
+        model.read(str(long))
+    match = re.fullmatch(
+        rf"{long} is too long: 40 s take about \d+ MB of memory, and 300 MB are free here, enough for a clip of "
+        r"([\d.]+) s; cut it into shorter recordings",
+        str(refused.value),
+    )
+    fits = float(match[1])
     assert model.read((np.ones(int(16000 * fits), np.float32), 16000)).size
     with pytest.raises(AudioError, match="too long"):
         model.read((np.ones(int(16000 * 1.1 * fits), np.float32), 16000))

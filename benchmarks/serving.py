@@ -1,0 +1,202 @@
+"""A service under load, by a real HTTP client on this machine: batching on against off, then a soak.
+
+    python benchmarks/serving.py BUNDLE [--seconds 20] [--clients 16] [--batch 8] [--soak 120] [--provider cpu]
+
+Clients ask one after the other, each again as soon as it has its answer; the two services, with batching and without,
+take turns in rounds. Every answer is compared with that of the clip alone, and the service's own count with the
+clients'. Then as many clients as do not fit are let in, so that some are refused. The soak sends good and hostile
+requests, and prints resident memory after each tenth. It fails where an answer is wrong, lost or given twice, where a
+refusal is none of 429 and 503, and where memory grows by a quarter after the first fifth of the soak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import random
+import re
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from support.service import Service, posted
+from w2vc_runtime import load
+
+AUDIO = Path(__file__).parents[1] / "examples" / "digits" / "audio"
+ROUNDS = 4
+SLACK = 1.25
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of load, for each of the two")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--soak", type=float, default=120.0)
+    parser.add_argument("--provider", default="cpu")
+    options = parser.parse_args()
+    model = load(options.bundle, options.provider)
+    expected = {path.read_bytes(): model(path).text for path in sorted(AUDIO.glob("*.flac"))}
+    print(f"{options.bundle}, {options.provider}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    compare(options, expected)
+    crowd(options, expected)
+    if options.soak:
+        soak(options, expected)
+
+
+def service(options: argparse.Namespace, **settings: object) -> Service:
+    folder = Path(tempfile.mkdtemp())
+    return Service(f"digits={options.bundle}", folder=folder, **{"provider": options.provider, **settings})
+
+
+class Load:
+    """What clients saw."""
+
+    def __init__(self, expected: dict[bytes, str]) -> None:
+        self.expected = expected
+        self.seconds: list[float] = []
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.wrong = 0
+        self._lock = threading.Lock()
+
+    def run(self, running: Service, clients: int, seconds: float) -> None:
+        """Have clients ask, one request after the other each, for so long."""
+        ends = time.monotonic() + seconds
+        threads = [threading.Thread(target=self._client, args=(running, number, ends)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _client(self, running: Service, number: int, ends: float) -> None:
+        choose = random.Random(number)
+        with running.client() as client:
+            while time.monotonic() < ends:
+                audio = choose.choice(list(self.expected))
+                begin = time.perf_counter()
+                answer = posted(client, audio)
+                taken = time.perf_counter() - begin
+                right = answer.status_code != 200 or answer.json()["text"] == self.expected[audio]
+                with self._lock:
+                    self.statuses[answer.status_code] += 1
+                    self.wrong += not right
+                    if answer.status_code == 200:
+                        self.seconds.append(taken)
+
+    def shown(self) -> str:
+        p50, p95, p99 = np.percentile(self.seconds, [50, 95, 99]) * 1000
+        return f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, {dict(sorted(self.statuses.items()))}"
+
+
+def counted(running: Service) -> dict[int, int]:
+    """Transcriptions by status, by the service's own account."""
+    with running.client() as client:
+        found = re.findall(
+            r'w2vc_requests_total\{route="/v1/audio/transcriptions",status="(\d+)"\} (\S+)', client.get("/metrics").text
+        )
+    return {int(status): int(float(count)) for status, count in found}
+
+
+def compare(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+    loads = {"on": Load(expected), "off": Load(expected)}
+    with service(options, batch=options.batch) as on, service(options, batch=1) as off:
+        for _ in range(ROUNDS):
+            for name, running in (("on", on), ("off", off)):
+                loads[name].run(running, options.clients, options.seconds / ROUNDS)
+        for name, running in (("on", on), ("off", off)):
+            check(name, loads[name], counted(running))
+            print(f"batching {name}, {options.clients} clients: {loads[name].shown()}", flush=True)
+    rate = {name: len(each.seconds) for name, each in loads.items()}
+    print(f"batching answers {rate['on'] / rate['off']:.2f} times as many as without; every text is the clip's own")
+
+
+def crowd(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+    found = Load(expected)
+    with service(options, queue=2, batch=1, requests=8) as running:
+        found.run(running, 3 * options.clients, options.seconds / 2)
+        check("crowd", found, counted(running))
+        assert set(found.statuses) <= {200, 429, 503}, found.statuses
+        print(f"{3 * options.clients} clients at a queue of 2 and 8 requests: {found.shown()}", flush=True)
+
+
+def check(name: str, found: Load, counts: dict[int, int]) -> None:
+    assert not found.wrong, f"{name}: {found.wrong} wrong answers"
+    # Who is refused as one too many is refused before there is a route.
+    own = {status: count for status, count in found.statuses.items() if status != 503}
+    told = {status: count for status, count in counts.items() if status != 503}
+    assert own == told, f"{name}: clients saw {own}, the service counted {told}"
+
+
+def soak(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+    resident = []
+    settings = {"upload": 5_000_000, "upload_time": 2.0, "duration": 120.0}
+    with service(options, **settings) as running:
+        good, bad = Load(expected), Hostile(running)
+        ends = time.monotonic() + options.soak
+        attack = threading.Thread(target=bad.run, args=(ends,))
+        attack.start()
+        for _ in range(10):
+            good.run(running, 4, options.soak / 10)
+            resident.append(round(running.resident()))
+        attack.join()
+        assert running.alive()
+    assert not good.wrong
+    assert set(good.statuses) == {200}, good.statuses
+    print(f"{options.soak:.0f} s of good and hostile requests: {good.shown()}")
+    print(f"  hostile: {bad.sent} sent, answered with {dict(sorted(bad.statuses.items()))}")
+    print(f"  resident {resident} MB")
+    assert max(resident[2:]) <= SLACK * resident[1], "memory grows"
+
+
+class Hostile:
+    """Requests that are wrong, and clients that are."""
+
+    def __init__(self, running: Service) -> None:
+        self.running = running
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.sent = 0
+        head = b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        self.kinds: list[Callable[[httpx.Client], None]] = [
+            lambda client: self._note(posted(client, b"")),
+            lambda client: self._note(posted(client, os.urandom(100_000))),
+            lambda client: self._note(posted(client, bytes(6_000_000))),
+            lambda client: self._note(posted(client, b"RIFF" + os.urandom(1000), model="../../etc/passwd")),
+            lambda client: self._note(client.get("/" + "a" * 5000)),
+            lambda client: self._note(client.post("/v2/models/digits/infer", json={"inputs": [{}] * 1000})),
+            lambda client: self._note(client.post("/v1/audio/transcriptions", json={"model": "digits"})),
+            lambda client: self._raw(b"GET / HTTP/1.1\r\nX: " + b"a" * (1 << 20)),
+            lambda client: self._raw(os.urandom(10_000)),
+            lambda client: self._raw(head + b"Content-Length: 1000000\r\n\r\n" + bytes(1000)),
+            lambda client: self._raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + bytes(65536)),
+        ]
+
+    def run(self, ends: float) -> None:
+        with self.running.client() as client:
+            while time.monotonic() < ends:
+                self.kinds[self.sent % len(self.kinds)](client)
+                self.sent += 1
+
+    def _note(self, answer: httpx.Response) -> None:
+        assert 400 <= answer.status_code < 500, answer.status_code
+        assert answer.json()["error"]
+        self.statuses[answer.status_code] += 1
+
+    def _raw(self, content: bytes) -> None:
+        """Send, and vanish."""
+        with socket.create_connection(self.running.address, timeout=5) as connection:
+            try:
+                connection.sendall(content)
+            except OSError:
+                return
+
+
+if __name__ == "__main__":
+    main()

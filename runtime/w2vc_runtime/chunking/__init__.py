@@ -1,0 +1,1 @@
+"""Recordings of any length: cut into chunks with context on both sides, and joined again."""
