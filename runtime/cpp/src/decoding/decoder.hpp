@@ -23,14 +23,14 @@ struct Logits {
 
 // How tokens become text, as the manifest has it (`ctc`).
 struct Vocabulary {
-    std::vector<std::string> tokens;             // of every logit
-    int blank = 0;                               // index of the CTC blank
-    std::string delimiter;                       // between words; empty for none
-    std::string replace_delimiter = " ";         // what a delimiter is in a text; of characters only
-    std::vector<std::string> special_tokens;     // tokens that are not text
+    std::vector<std::string> tokens;          // of every logit
+    int blank = 0;                            // index of the CTC blank
+    std::string delimiter;                    // between words; empty for none
+    std::string replace_delimiter = " ";      // what a delimiter is in a text; of characters only
+    std::vector<std::string> special_tokens;  // tokens that are not text
     bool lower_case = false;
-    bool clean_up = false;                       // join English punctuation and contractions
-    bool phonemes = false;                       // joined by spaces, without the delimiter
+    bool clean_up = false;  // join English punctuation and contractions
+    bool phonemes = false;  // joined by spaces, without the delimiter
 };
 
 // A token or a word in frames start_frame <= f < end_frame. confidence: 0..1.

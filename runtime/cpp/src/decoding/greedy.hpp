@@ -10,11 +10,12 @@ namespace w2vc::decoding {
 // Equal to the Python runtime's GreedyDecoder and to Hugging Face's tokenizers, offsets included.
 class GreedyDecoder final : public Decoder {
   public:
-    // skip_special_tokens: leave out tokens like <s>, after repeats were merged. Throws Error on a bad vocabulary.
+    // skip_special_tokens: leave out tokens like <s>, after repeats were merged. Throws Error on a bad
+    // vocabulary.
     explicit GreedyDecoder(Vocabulary vocabulary, bool skip_special_tokens = true);
 
-    // One hypothesis. A token's confidence is its highest probability in its frames, a word's the geometric mean
-    // of those of its tokens. acoustic_score: log probability of the best path.
+    // One hypothesis. A token's confidence is its highest probability in its frames, a word's the geometric
+    // mean of those of its tokens. acoustic_score: log probability of the best path.
     std::vector<Hypothesis> decode(const Logits& logits) const override;
 
   private:

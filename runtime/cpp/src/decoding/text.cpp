@@ -19,8 +19,9 @@ constexpr char32_t kDotAbove = 0x0307;
 
 template <std::size_t N>
 bool contains(const std::array<unicode::Range, N>& ranges, char32_t point) {
-    const auto after = std::upper_bound(ranges.begin(), ranges.end(), point,
-                                        [](char32_t value, const auto& range) { return value < range.first; });
+    const auto after =
+        std::upper_bound(ranges.begin(), ranges.end(), point,
+                         [](char32_t value, const auto& range) { return value < range.first; });
     return after != ranges.begin() && point <= std::prev(after)->last;
 }
 
@@ -123,9 +124,9 @@ std::size_t length(std::string_view text) {
 }
 
 bool is_space(char32_t point) {
-    return (point >= 0x09 && point <= 0x0D) || (point >= 0x1C && point <= 0x20) || point == 0x85 || point == 0xA0 ||
-           point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 ||
-           point == 0x202F || point == 0x205F || point == 0x3000;
+    return (point >= 0x09 && point <= 0x0D) || (point >= 0x1C && point <= 0x20) || point == 0x85 ||
+           point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 ||
+           point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
 std::string strip(std::string_view text) {

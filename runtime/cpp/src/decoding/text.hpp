@@ -8,7 +8,8 @@
 
 namespace w2vc::decoding {
 
-// The code point at `position`, which moves past it. A byte that is no UTF-8 is a code point of its own, 0xDC00 up.
+// The code point at `position`, which moves past it. A byte that is no UTF-8 is a code point of its own,
+// 0xDC00 up.
 char32_t next_code_point(std::string_view text, std::size_t& position);
 
 // The UTF-8 of a code point, appended.

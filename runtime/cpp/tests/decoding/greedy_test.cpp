@@ -28,7 +28,9 @@ std::vector<float> peaks(const std::vector<std::size_t>& path, std::size_t token
 
 Hypothesis decode(const Vocabulary& vocabulary, const std::vector<std::size_t>& path, bool skip = true) {
     const auto values = peaks(path, vocabulary.tokens.size());
-    return GreedyDecoder(vocabulary, skip).decode({values.data(), path.size(), vocabulary.tokens.size()}).at(0);
+    return GreedyDecoder(vocabulary, skip)
+        .decode({values.data(), path.size(), vocabulary.tokens.size()})
+        .at(0);
 }
 
 }  // namespace
@@ -86,10 +88,12 @@ TEST_CASE("bad input is an error that says what is right") {
     const GreedyDecoder decoder(letters());
     CHECK_THROWS_WITH_AS(decoder.decode({values.data(), 2, 4}),
                          "the logits have 4 tokens and the vocabulary 5; expected the same", Error);
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         values[7] = bad;
         CHECK_THROWS_WITH_AS(decoder.decode({values.data(), 2, 5}),
-                             "there are NaN or infinite values among the logits; expected finite ones", Error);
+                             "there are NaN or infinite values among the logits; expected finite ones",
+                             Error);
     }
     auto vocabulary = letters();
     vocabulary.blank = 5;

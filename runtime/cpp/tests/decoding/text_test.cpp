@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "decoding/text.hpp"
+
+#include <doctest/doctest.h>
 
 using namespace w2vc::decoding;
 

@@ -1,0 +1,86 @@
+#include "decoding/mapping.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "decoding/decoder.hpp"
+
+namespace w2vc::decoding {
+namespace {
+
+class Descriptor {
+  public:
+    explicit Descriptor(int value) : value_(value) {}
+    ~Descriptor() {
+        if (value_ >= 0) {
+            ::close(value_);
+        }
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int get() const { return value_; }
+
+  private:
+    int value_;
+};
+
+[[noreturn]] void fail(const std::string& path) {
+    throw Error("cannot read " + path + ": " + std::generic_category().message(errno));
+}
+
+}  // namespace
+
+Mapping::Mapping(std::vector<std::uint64_t> words, std::size_t size)
+    : words_(std::move(words)), size_(size) {}
+
+Mapping Mapping::of_file(const std::string& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status {};
+    if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
+        fail(path);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        throw Error(path + " is not a file; expected a language model");
+    }
+    Mapping mapping;
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size != 0) {
+        void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+        if (address == MAP_FAILED) {
+            fail(path);
+        }
+        mapping.address_ = address;
+        mapping.size_ = size;
+    }
+    return mapping;
+}
+
+Mapping::Mapping(Mapping&& other) noexcept {
+    *this = std::move(other);
+}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+    std::swap(address_, other.address_);
+    std::swap(words_, other.words_);
+    std::swap(size_, other.size_);
+    return *this;
+}
+
+Mapping::~Mapping() {
+    if (address_ != nullptr) {
+        ::munmap(address_, size_);
+    }
+}
+
+const std::uint8_t* Mapping::data() const {
+    return address_ != nullptr ? static_cast<const std::uint8_t*>(address_)
+                               : reinterpret_cast<const std::uint8_t*>(words_.data());
+}
+
+}  // namespace w2vc::decoding
