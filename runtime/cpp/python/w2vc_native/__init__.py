@@ -1,0 +1,23 @@
+"""CTC decoders in C++: greedy, beam search with n-gram language models and hotwords, forced alignment."""
+
+from ._native import (
+    DecodingError,
+    Decoder,
+    GreedyDecoder,
+    Hypothesis,
+    LanguageModel,
+    Span,
+    State,
+    compile_arpa,
+)  # fmt: skip
+
+__all__ = [
+    "Decoder",
+    "DecodingError",
+    "GreedyDecoder",
+    "Hypothesis",
+    "LanguageModel",
+    "Span",
+    "State",
+    "compile_arpa",
+]

@@ -1,0 +1,145 @@
+#include "decoding/prefixes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "decoding/text.hpp"
+
+namespace w2vc::decoding {
+namespace {
+
+constexpr double kExpectedLength = 6.0;  // longer unknown words cost more (pyctcdecode's AVG_TOKEN_LEN)
+constexpr double kLn10 = 2.302585092994045684;  // language models have base-10 logarithms
+
+}  // namespace
+
+Stems::Stems(const BeamDecoder::Parts& parts) : parts_(parts) {
+    Stem empty;
+    empty.range = parts.lexicon.all();
+    stems_.push_back(empty);
+    scores_.push_back(0.0);
+    same_hash_.push_back(FlatMap::kNone);
+}
+
+std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token) {
+    const Token& added = parts_.alphabet.tokens()[token];
+    const Stem parent = stems_[stem];
+    const std::string spelled = std::string(text(stem)) + added.text;
+    std::uint32_t& latest = by_hash_[std::hash<std::string>()(spelled)];
+    for (std::uint32_t same = latest; same != FlatMap::kNone; same = same_hash_[same]) {
+        if (text(same) == spelled && stems_[same].closed == added.ends_word) {
+            return steps_[pair_key(stem, token)] = same;
+        }
+    }
+    Stem made;
+    made.offset = pool_.size();
+    made.size = spelled.size();
+    made.length = static_cast<std::uint32_t>(length(spelled));
+    made.range = parts_.lexicon.narrow(parent.range, parent.size, added.text);
+    made.closed = added.ends_word;
+    pool_ += spelled;
+    const auto id = static_cast<std::uint32_t>(stems_.size());
+    scores_.push_back(partial_score(made, spelled));
+    stems_.push_back(made);
+    same_hash_.push_back(latest);
+    latest = id;
+    return steps_[pair_key(stem, token)] = id;
+}
+
+double Stems::partial_score(const Stem& stem, std::string_view text) const {
+    if (!parts_.hotwords.empty()) {
+        if (const auto promise = parts_.hotwords.promise(text)) {
+            return *promise;
+        }
+    }
+    if (!parts_.model || !stem.range.empty()) {
+        return 0.0;
+    }
+    const double offset = parts_.options.unk_score_offset;
+    return stem.length > kExpectedLength ? offset * stem.length / kExpectedLength : offset;
+}
+
+const Stems::Word& Stems::word(std::uint32_t stem) {
+    Stem& found = stems_[stem];
+    if (!found.finished) {
+        found.finished = true;
+        const std::string_view spelled = text(stem);
+        found.word.hot = parts_.hotwords.weight(spelled);
+        if (parts_.model) {
+            const LanguageModel& model = *parts_.model;
+            found.word.id = spelled.empty() ? model.unknown() : model.find(spelled);
+            const bool listed = parts_.lexicon.all().empty() || parts_.lexicon.has(found.range, found.size);
+            if (!listed || found.word.id == model.unknown()) {
+                found.word.offset = parts_.options.unk_score_offset;
+            }
+        }
+    }
+    return found.word;
+}
+
+Texts::Texts(const BeamDecoder::Parts& parts, Stems& stems) : parts_(parts), stems_(stems) {
+    Text empty;
+    if (parts.model) {
+        empty.state = parts.options.score_boundary ? parts.model->begin_state() : parts.model->empty_state();
+    }
+    texts_.push_back(empty);
+    texts_[0].history = history_of(0);
+}
+
+std::uint32_t Texts::make(std::uint32_t text, std::uint32_t stem) {
+    const Stems::Word& word = stems_.word(stem);
+    Text made;
+    made.parent = text;
+    made.stem = stem;
+    made.hot = texts_[text].hot + word.hot;
+    if (parts_.model) {
+        made.language = texts_[text].language + word_score(texts_[text], word, false, made.state);
+    }
+    made.score = made.language + made.hot;
+    const auto id = static_cast<std::uint32_t>(texts_.size());
+    texts_.push_back(made);
+    texts_[id].history = history_of(id);
+    return steps_[pair_key(text, stem)] = id;
+}
+
+double Texts::word_score(const Text& text, const Stems::Word& word, bool ends, LanguageState& next) const {
+    const LanguageModel& model = *parts_.model;
+    double score = static_cast<double>(model.score(text.state, word.id, next)) + word.offset;
+    if (ends && parts_.options.score_boundary) {
+        LanguageState last = 0;
+        score += static_cast<double>(model.score(next, model.end(), last));
+    }
+    return parts_.options.alpha * score * kLn10 + parts_.options.beta;
+}
+
+double Texts::final_score(std::uint32_t text, std::uint32_t stem) {
+    const Stems::Word& word = stems_.word(stem);
+    const double hot = texts_[text].hot + (stem == 0 ? 0.0 : word.hot);
+    if (!parts_.model) {
+        return hot;
+    }
+    LanguageState next = 0;
+    return texts_[text].language + word_score(texts_[text], word, true, next) + hot;
+}
+
+std::uint64_t Texts::history_of(std::uint32_t text) const {
+    const std::size_t order = parts_.model ? parts_.model->order() : 1;
+    std::uint64_t hash = 0;
+    for (std::size_t words = std::max<std::size_t>(1, order - 1); words > 0 && text != 0; --words) {
+        hash = mix(hash + texts_[text].stem + 1);
+        text = texts_[text].parent;
+    }
+    return hash;
+}
+
+std::vector<std::uint32_t> Texts::words(std::uint32_t text) const {
+    std::vector<std::uint32_t> stems;
+    for (; text != 0; text = texts_[text].parent) {
+        stems.push_back(texts_[text].stem);
+    }
+    std::reverse(stems.begin(), stems.end());
+    return stems;
+}
+
+}  // namespace w2vc::decoding

@@ -1,0 +1,114 @@
+// The unfinished words and the texts that one search has met, each once, with their scores.
+#pragma once
+
+#include "decoding/alphabet.hpp"
+#include "decoding/flat_map.hpp"
+#include "decoding/words.hpp"
+
+namespace w2vc::decoding {
+
+// What every search of a decoder reads.
+struct BeamDecoder::Parts {
+    Vocabulary vocabulary;
+    Alphabet alphabet;
+    std::shared_ptr<const LanguageModel> model;
+    BeamOptions options;
+    Lexicon lexicon;
+    Hotwords hotwords;
+    bool prune_history = true;
+};
+
+// Unfinished words by id; 0 is the empty one. One spelling is one id, whatever tokens it is made of.
+class Stems {
+  public:
+    explicit Stems(const BeamDecoder::Parts& parts);
+
+    std::uint32_t extend(std::uint32_t stem, std::uint32_t token) {
+        const std::uint32_t& known = steps_[pair_key(stem, token)];
+        return known != FlatMap::kNone ? known : make(stem, token);
+    }
+
+    // What language model and hotwords say of a word that may become this.
+    double score(std::uint32_t stem) const { return scores_[stem]; }
+    // Whether a token ended it, so that the next starts a word.
+    bool closed(std::uint32_t stem) const { return stems_[stem].closed; }
+    std::string_view text(std::uint32_t stem) const {
+        return std::string_view(pool_).substr(stems_[stem].offset, stems_[stem].size);
+    }
+
+    // What it is as a whole word.
+    struct Word {
+        std::uint32_t id = 0;  // of the language model
+        double offset = 0.0;   // base 10, for an unknown one
+        double hot = 0.0;
+    };
+    const Word& word(std::uint32_t stem);
+
+  private:
+    struct Stem {
+        std::size_t offset = 0;
+        std::size_t size = 0;
+        std::uint32_t length = 0;  // code points
+        Range range;
+        bool closed = false;
+        bool finished = false;
+        Word word;
+    };
+
+    std::uint32_t make(std::uint32_t stem, std::uint32_t token);
+    double partial_score(const Stem& stem, std::string_view text) const;
+
+    const BeamDecoder::Parts& parts_;
+    std::string pool_;
+    std::vector<Stem> stems_;
+    std::vector<double> scores_;
+    FlatMap steps_;
+    std::vector<std::uint32_t> same_hash_;  // the stem before with the same hash of its text
+    FlatMap by_hash_;
+};
+
+// Texts of whole words by id; 0 is the empty one.
+class Texts {
+  public:
+    Texts(const BeamDecoder::Parts& parts, Stems& stems);
+
+    // The text that a finished word makes of a text; the same for the empty word.
+    std::uint32_t extend(std::uint32_t text, std::uint32_t stem) {
+        if (stem == 0) {
+            return text;
+        }
+        const std::uint32_t& known = steps_[pair_key(text, stem)];
+        return known != FlatMap::kNone ? known : make(text, stem);
+    }
+
+    // Language model and hotwords of a text.
+    double score(std::uint32_t text) const { return texts_[text].score; }
+    // The same for the text that ends with `stem` and with the sentence.
+    double final_score(std::uint32_t text, std::uint32_t stem);
+    // Texts of one history are alike to the language model from here on.
+    std::uint64_t history(std::uint32_t text) const { return texts_[text].history; }
+    // The words, as stems.
+    std::vector<std::uint32_t> words(std::uint32_t text) const;
+
+  private:
+    struct Text {
+        std::uint32_t parent = 0;
+        std::uint32_t stem = 0;
+        LanguageState state = 0;
+        double language = 0.0;
+        double hot = 0.0;
+        double score = 0.0;
+        std::uint64_t history = 0;
+    };
+
+    std::uint32_t make(std::uint32_t text, std::uint32_t stem);
+    double word_score(const Text& text, const Stems::Word& word, bool ends, LanguageState& next) const;
+    std::uint64_t history_of(std::uint32_t text) const;
+
+    const BeamDecoder::Parts& parts_;
+    Stems& stems_;
+    std::vector<Text> texts_;
+    FlatMap steps_;
+};
+
+}  // namespace w2vc::decoding
