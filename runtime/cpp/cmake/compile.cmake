@@ -15,7 +15,9 @@ function(w2vc_compile target)
 endfunction()
 
 function(w2vc_link target)
-    target_link_options(${target} PRIVATE -Wl,--gc-sections -Wl,--exclude-libs,ALL)
+    target_link_options(${target} PRIVATE -Wl,--gc-sections 
+        -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
+    set_target_properties(${target} PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
     if(NOT W2VC_SANITIZE)
         target_link_options(${target} PRIVATE -Wl,--no-undefined)
     endif()
