@@ -1,31 +1,9 @@
 // Whole bundles of every head, through the C interface, held to what Python answers.
-#include <w2vc/w2vc.h>
+#include "bundles.hpp"
 
-#include <memory>
-
-#include "goldens.hpp"
-
-using w2vc::goldens::Record;
+using namespace w2vc::goldens;
 
 namespace {
-
-struct Free {
-    void operator()(w2vc_model* model) const { w2vc_model_free(model); }
-    void operator()(w2vc_result* result) const { w2vc_result_free(result); }
-};
-using ModelHandle = std::unique_ptr<w2vc_model, Free>;
-using ResultHandle = std::unique_ptr<w2vc_result, Free>;
-
-ModelHandle load(const std::string& bundle) {
-    const w2vc_options options = {sizeof(w2vc_options), "cpu", nullptr, nullptr, 0};
-    w2vc_model* model = nullptr;
-    w2vc_error error{};
-    INFO(bundle);
-    const w2vc_status status = w2vc_model_load(bundle.c_str(), &options, &model, &error);
-    CAPTURE(error.message);
-    REQUIRE(status == W2VC_OK);
-    return ModelHandle(model);
-}
 
 std::string json_of(w2vc_result* result) {
     const ResultHandle owner(result);

@@ -2,14 +2,16 @@
  * w2vc: runs speech models that w2vc-export wrote. Samples in, answers out.
  *
  * Rules that hold for every function, unless it says otherwise:
- * - Functions that can fail return W2VC_OK or what went wrong, and then fill the caller's w2vc_error (which may be NULL)
- *   with one line that says what would be right. Outputs are then NULL, or as they were. No C++ exception leaves.
- * - Handles are made by the library and freed by its function of that name, which takes NULL too. A result does not need
- *   its model. Text and values that a function shows belong to the handle that they came from, and live as long.
+ * - Functions that can fail return W2VC_OK or what went wrong, and then fill the caller's w2vc_error (which
+ * may be NULL) with one line that says what would be right. Outputs are then NULL, or as they were. No C++
+ * exception leaves.
+ * - Handles are made by the library and freed by its function of that name, which takes NULL too. A result
+ * does not need its model. Text and values that a function shows belong to the handle that they came from,
+ * and live as long.
  * - Text is UTF-8. Times are in seconds. Arrays are row-major.
- * - A const handle may be used by any number of threads at once. Nothing is global but ONNX Runtime itself, which stays
- *   loaded until the process ends, and the environment variable ORT_DISABLE_TELEMETRY, which the first load sets to 1
- *   where it is unset.
+ * - A const handle may be used by any number of threads at once. Nothing is global but ONNX Runtime itself,
+ * which stays loaded until the process ends, and the environment variable ORT_DISABLE_TELEMETRY, which the
+ * first load sets to 1 where it is unset.
  */
 #ifndef W2VC_H
 #define W2VC_H
@@ -55,15 +57,17 @@ typedef struct w2vc_model w2vc_model;
 
 /* How to load a model. Begin with W2VC_OPTIONS_INIT; what is NULL or 0 is as by default. */
 typedef struct w2vc_options {
-    size_t size;             /* of this struct */
-    const char* provider;    /* auto (default), cpu, cuda, tensorrt, tensorrt-rtx; see docs/providers.md */
-    const char* precision;   /* of the graph, such as fp16; default: the bundle's first */
-    const char* onnxruntime; /* path of libonnxruntime.so, 1.21 or newer; default: what the environment variable
-                                W2VC_ONNXRUNTIME names, else libonnxruntime.so.1 where the loader looks */
-    int threads;             /* that one run computes on; default: as many as there are cores */
+    size_t size;           /* of this struct */
+    const char* provider;  /* auto (default), cpu, cuda, tensorrt, tensorrt-rtx; see docs/providers.md */
+    const char* precision; /* of the graph, such as fp16; default: the bundle's first */
+    const char*
+        onnxruntime; /* path of libonnxruntime.so, 1.21 or newer; default: what the environment variable
+                        W2VC_ONNXRUNTIME names, else libonnxruntime.so.1 where the loader looks */
+    int threads;     /* that one run computes on; default: as many as there are cores */
 } w2vc_options;
 
-#define W2VC_OPTIONS_INIT {sizeof(w2vc_options), 0, 0, 0, 0}
+#define W2VC_OPTIONS_INIT \
+    { sizeof(w2vc_options), 0, 0, 0, 0 }
 
 typedef enum w2vc_head {
     W2VC_HEAD_BASE = 0,                    /* hidden states */
@@ -74,12 +78,14 @@ typedef enum w2vc_head {
     W2VC_HEAD_PRETRAINING = 5              /* predictions of wav2vec 2.0 */
 } w2vc_head;
 
-/* Loads a bundle, a directory, after checking every file against its manifest. options: NULL for the defaults.
- * Fails with ARGUMENT (no such provider or precision here), BUNDLE or RUNTIME. Threads may load at once. */
+/* Loads a bundle, a directory, after checking every file against its manifest. options: NULL for the
+ * defaults. Fails with ARGUMENT (no such provider or precision here), BUNDLE or RUNTIME. Threads may load at
+ * once. */
 W2VC_API w2vc_status w2vc_model_load(const char* bundle, const w2vc_options* options, w2vc_model** model,
                                      w2vc_error* error);
 
-/* Lets go of a model and its memory. No call on it may be under way; its decoders must not be used after it. */
+/* Lets go of a model and its memory. No call on it may be under way; its decoders must not be used after it.
+ */
 W2VC_API void w2vc_model_free(w2vc_model* model);
 
 W2VC_API w2vc_head w2vc_model_head(const w2vc_model* model);
@@ -105,8 +111,8 @@ typedef struct w2vc_hotword {
     double weight;
 } w2vc_hotword;
 
-/* Beam search with the meaning and the defaults of pyctcdecode: begin with W2VC_BEAM_OPTIONS_INIT. Scores are natural
- * logarithms but for unk_score_offset, which is of base 10. */
+/* Beam search with the meaning and the defaults of pyctcdecode: begin with W2VC_BEAM_OPTIONS_INIT. Scores are
+ * natural logarithms but for unk_score_offset, which is of base 10. */
 typedef struct w2vc_beam_options {
     size_t size;                  /* of this struct */
     const char* language_model;   /* path of an ARPA file, plain or gzip, or a compiled one; NULL for none */
@@ -121,10 +127,11 @@ typedef struct w2vc_beam_options {
     size_t hotword_count;
 } w2vc_beam_options;
 
-#define W2VC_BEAM_OPTIONS_INIT {sizeof(w2vc_beam_options), 0, 0.5, 1.5, 100, -10.0, -5.0, -10.0, 1, 0, 0}
+#define W2VC_BEAM_OPTIONS_INIT \
+    { sizeof(w2vc_beam_options), 0, 0.5, 1.5, 100, -10.0, -5.0, -10.0, 1, 0, 0 }
 
-/* Makes a beam search for a CTC model. options: NULL for the defaults. Fails with ARGUMENT, or BUNDLE for a language
- * model that cannot be used. */
+/* Makes a beam search for a CTC model. options: NULL for the defaults. Fails with ARGUMENT, or BUNDLE for a
+ * language model that cannot be used. */
 W2VC_API w2vc_status w2vc_decoder_beam(const w2vc_model* model, const w2vc_beam_options* options,
                                        w2vc_decoder** decoder, w2vc_error* error);
 W2VC_API void w2vc_decoder_free(w2vc_decoder* decoder);
@@ -133,8 +140,8 @@ W2VC_API void w2vc_decoder_free(w2vc_decoder* decoder);
 
 typedef struct w2vc_result w2vc_result;
 
-/* Mono samples of a clip at the model's rate, -1 to 1, only read. time_mask: for head pretraining, one byte a frame, of
- * which the encoder must guess those that are not 0; NULL for none. */
+/* Mono samples of a clip at the model's rate, -1 to 1, only read. time_mask: for head pretraining, one byte a
+ * frame, of which the encoder must guess those that are not 0; NULL for none. */
 typedef struct w2vc_clip {
     const float* samples;
     size_t count;
@@ -142,21 +149,22 @@ typedef struct w2vc_clip {
     size_t time_mask_count;
 } w2vc_clip;
 
-/* Answers for one clip. decoder: of a CTC model; NULL for greedy. Fails with ARGUMENT, AUDIO, INFERENCE or MEMORY.
- * The caller frees the result. */
-W2VC_API w2vc_status w2vc_run(const w2vc_model* model, const w2vc_decoder* decoder, const float* samples, size_t count,
-                              w2vc_result** result, w2vc_error* error);
+/* Answers for one clip. decoder: of a CTC model; NULL for greedy. Fails with ARGUMENT, AUDIO, INFERENCE or
+ * MEMORY. The caller frees the result. */
+W2VC_API w2vc_status w2vc_run(const w2vc_model* model, const w2vc_decoder* decoder, const float* samples,
+                              size_t count, w2vc_result** result, w2vc_error* error);
 
-/* Answers for clips of any lengths, in their order; clips of like length are computed together, at most batch_size of
- * them (0: 8), padded as the bundle's contract says. results: count of them, which the caller frees. A clip that has no
- * answer has NULL there and its error in errors (count of them, or NULL), and the others have theirs; the call then
- * is W2VC_OK all the same. Fails as w2vc_run where there is nothing for any. */
-W2VC_API w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder* decoder, const w2vc_clip* clips,
-                                    size_t count, size_t batch_size, w2vc_result** results, w2vc_error* errors,
-                                    w2vc_error* error);
+/* Answers for clips of any lengths, in their order; clips of like length are computed together, at most
+ * batch_size of them (0: 8), padded as the bundle's contract says. results: count of them, which the caller
+ * frees. A clip that has no answer has NULL there and its error in errors (count of them, or NULL), and the
+ * others have theirs; the call then is W2VC_OK all the same. Fails as w2vc_run where there is nothing for
+ * any. */
+W2VC_API w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder* decoder,
+                                    const w2vc_clip* clips, size_t count, size_t batch_size,
+                                    w2vc_result** results, w2vc_error* errors, w2vc_error* error);
 
-/* Reads logits [frames, tokens] of a CTC model that were computed elsewhere; they are only read. Fails with ARGUMENT
- * or INFERENCE. The caller frees the result. */
+/* Reads logits [frames, tokens] of a CTC model that were computed elsewhere; they are only read. Fails with
+ * ARGUMENT or INFERENCE. The caller frees the result. */
 W2VC_API w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* decoder, const float* logits,
                                  size_t frames, size_t tokens, w2vc_result** result, w2vc_error* error);
 
@@ -176,8 +184,9 @@ W2VC_API w2vc_status w2vc_result_json(const w2vc_result* result, const char** js
 
 /* The functions below fail with ARGUMENT where there is no such part, and leave the output as it was. */
 
-/* A reading of a clip: one with greedy decoding, up to nbest with beam search, best first. score: what they are ordered
- * by; acoustic_score: of the logits alone; language_score: what language model and hotwords added. */
+/* A reading of a clip: one with greedy decoding, up to nbest with beam search, best first. score: what they
+ * are ordered by; acoustic_score: of the logits alone; language_score: what language model and hotwords
+ * added. */
 typedef struct w2vc_reading {
     const char* text;
     double score, acoustic_score, language_score;
@@ -186,8 +195,8 @@ typedef struct w2vc_reading {
 W2VC_API size_t w2vc_result_reading_count(const w2vc_result* result);
 W2VC_API w2vc_status w2vc_result_reading(const w2vc_result* result, size_t index, w2vc_reading* reading);
 
-/* A stretch of time: a word or a token of a reading, confidence 0 to 1; or where a class of head frame-classification
- * holds, with its mean probability. */
+/* A stretch of time: a word or a token of a reading, confidence 0 to 1; or where a class of head
+ * frame-classification holds, with its mean probability. */
 typedef struct w2vc_span {
     const char* text;
     double start, end, confidence;
@@ -197,11 +206,11 @@ typedef enum w2vc_span_kind { W2VC_WORDS = 0, W2VC_TOKENS = 1, W2VC_SEGMENTS = 2
 
 /* reading: 0 is the best; of segments it must be 0. */
 W2VC_API size_t w2vc_result_span_count(const w2vc_result* result, w2vc_span_kind kind, size_t reading);
-W2VC_API w2vc_status w2vc_result_span(const w2vc_result* result, w2vc_span_kind kind, size_t reading, size_t index,
-                                      w2vc_span* span);
+W2VC_API w2vc_status w2vc_result_span(const w2vc_result* result, w2vc_span_kind kind, size_t reading,
+                                      size_t index, w2vc_span* span);
 
-/* A class of head sequence-classification, likeliest first: a probability, or the value of a regression (in the order of
- * the model). holds: whether the clip is of it. */
+/* A class of head sequence-classification, likeliest first: a probability, or the value of a regression (in
+ * the order of the model). holds: whether the clip is of it. */
 typedef struct w2vc_score {
     const char* label;
     double score;
@@ -211,9 +220,9 @@ typedef struct w2vc_score {
 W2VC_API size_t w2vc_result_score_count(const w2vc_result* result);
 W2VC_API w2vc_status w2vc_result_score(const w2vc_result* result, size_t index, w2vc_score* score);
 
-/* What the graph gave, by its names: logits, last_hidden_state, hidden_states_N, embeddings, projected_states,
- * projected_quantized_states, codevector_perplexity; of head frame-classification probabilities, named scores.
- * A vector is one row. */
+/* What the graph gave, by its names: logits, last_hidden_state, hidden_states_N, embeddings,
+ * projected_states, projected_quantized_states, codevector_perplexity; of head frame-classification
+ * probabilities, named scores. A vector is one row. */
 typedef struct w2vc_array {
     const char* name;
     const float* values;
