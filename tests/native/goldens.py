@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "hostile")]
 
+import archives  # noqa: E402
+import bundles as damage  # noqa: E402
 import harness  # noqa: E402
 import manifests  # noqa: E402
 import numpy as np  # noqa: E402
@@ -24,10 +28,11 @@ import oracle  # noqa: E402
 import records  # noqa: E402
 
 from w2vc_exporter import ExportOptions, export  # noqa: E402
-from w2vc_runtime import BundleError, load  # noqa: E402
+from w2vc_runtime import BundleError, InferenceError, load  # noqa: E402
 from w2vc_runtime.cases import noise  # noqa: E402
+from w2vc_runtime.footprint import Footprint  # noqa: E402
 from w2vc_runtime.formats import json_object  # noqa: E402
-from w2vc_runtime.manifest import Manifest  # noqa: E402
+from w2vc_runtime.manifest import Manifest, check_files  # noqa: E402
 
 # Small bundles of every head and family: their names, architectures, heads and what else is in the configuration.
 TINY: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -194,12 +199,78 @@ def golden_answers(bundles: dict[str, Path], folder: Path) -> None:
     records.write(folder / "answers.records", found)
 
 
+def damaged(good: harness.Bundle, folder: Path) -> Iterator[Path]:
+    """Bundles with every kind of damage that the hostile tests know, each in a directory of its own."""
+    numbers = itertools.count()
+
+    def copied() -> harness.Bundle:
+        return good.copy(folder / str(next(numbers)))
+
+    names = ("manifest.json", "model.onnx", "config.json", "report.html")
+    for name, change in itertools.product(names, (*damage.DAMAGE, *map(damage.signed, damage.SIGNED))):
+        bundle = copied()
+        change(bundle, bundle.path / name)
+        yield bundle.path
+    for _, content in archives.graphs((good.path / "model.onnx").read_bytes(), good.outside / "model.onnx"):
+        bundle = copied()
+        (bundle.path / "model.onnx").write_bytes(content)
+        harness.sign(bundle.path)
+        yield bundle.path
+    yield from (path for _, path in damage.places(copied()) if b"\xff" not in os.fsencode(path))
+
+
+def verdict(path: Path, clip: np.ndarray) -> tuple[str, str]:
+    """What Python says of the files of a bundle, and where it stops: at the files, at load, at run, or nowhere."""
+    try:
+        check_files(path, Manifest.read(path))
+    except BundleError as error:
+        return str(error), "files"
+    try:
+        with load(path, "cpu") as model:
+            model((clip, 16000))
+    except BundleError:
+        return "", "load"
+    except InferenceError:
+        return "", "run"
+    return "", ""
+
+
+def golden_damage(bundles: dict[str, Path], folder: Path) -> None:
+    """damage.records: bundles, each followed by Python's error for its files and by where Python stops."""
+    place = folder / "damaged"
+    shutil.rmtree(place, ignore_errors=True)
+    outside = place / "outside"
+    outside.mkdir(parents=True)
+    for name in ("model.onnx", "manifest.json"):
+        shutil.copyfile(bundles["ctc"] / name, outside / name)
+    clip = noise(8000, 16000, np.random.default_rng(0))
+    found: list[tuple[str, records.Content]] = [("clip", clip)]
+    for path in damaged(harness.Bundle(bundles["ctc"], outside, Path(), ""), place):
+        says, where = verdict(path, clip)
+        found += [("path", os.fsencode(path)), ("says", says.encode("utf-8", "surrogateescape")), ("where", where)]
+    records.write(folder / "damage.records", found)
+
+
+def golden_footprints(bundles: dict[str, Path], folder: Path) -> None:
+    """footprints.records: bundles, each followed by the bytes that batches are said to take."""
+    found: list[tuple[str, records.Content]] = []
+    for path in bundles.values():
+        footprint = Footprint.of(path, Manifest.read(path), "cpu")
+        assert footprint is not None
+        needed = [footprint.needed(batch, samples) for batch in (1, 7) for samples in (400, 16000, 10**7)]
+        found += [("bundle", str(path)), ("needed", np.array(needed))]
+    records.write(folder / "footprints.records", found)
+
+
+GOLDENS = (golden_manifests, golden_features, golden_answers, golden_damage, golden_footprints)
+
+
 def main(folder: Path) -> None:
+    """Write all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     bundles = make_bundles(folder / "bundles")
-    golden_manifests(bundles, folder)
-    golden_features(bundles, folder)
-    golden_answers(bundles, folder)
+    for golden in GOLDENS:
+        golden(bundles, folder)
 
 
 if __name__ == "__main__":

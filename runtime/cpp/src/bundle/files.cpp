@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 
 #include "bundle/onnx_file.hpp"
@@ -24,11 +24,34 @@ Error unreadable(const std::string& path, int code, const std::string& remedy) {
             path + " cannot be read (" + std::generic_category().message(code) + "); " + remedy};
 }
 
-// Where a path leads, through links, as far as it exists; empty where the system does not say.
+constexpr int kMostLinks = 40;  // as Linux follows
+
+// Where a path leads, through links, as far as it exists; empty on a cycle, or where the system does not say.
 std::string resolved(const std::string& path) {
+    namespace fs = std::filesystem;
     std::error_code error;
-    std::filesystem::path found = std::filesystem::weakly_canonical(path, error);
-    return error ? std::string() : found.string();
+    fs::path waiting = fs::absolute(path, error), found = "/";
+    for (int links = 0; !error && links <= kMostLinks;) {
+        if (waiting.empty()) return found.string();
+        const fs::path first = *waiting.begin();
+        fs::path rest;
+        for (auto part = std::next(waiting.begin()); part != waiting.end(); ++part) rest /= *part;
+        waiting = rest;
+        if (first == "/")
+            found = first;
+        else if (first == "..")
+            found = found.parent_path();
+        else if (!first.empty() && first != ".") {
+            std::error_code missing;
+            if (fs::is_symlink(fs::symlink_status(found / first, missing))) {
+                waiting = fs::read_symlink(found / first, error) / rest;
+                ++links;
+            } else {
+                found /= first;
+            }
+        }
+    }
+    return "";
 }
 
 // Whether a path leads into a directory.
@@ -119,7 +142,10 @@ std::string locate(const std::string& bundle, const std::string& name, const std
     if (!text::is_utf8(bundle)) throw error(bundle + " has a name that is not UTF-8; give it another");
     const std::string path = bundle.empty() || bundle.back() == '/' ? bundle + name : bundle + "/" + name;
     struct stat status {};
-    if (::stat(bundle.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+    const auto absent = [] { return errno == ENOENT || errno == ENOTDIR || errno == ELOOP; };
+    const bool found = ::stat(bundle.c_str(), &status) == 0;
+    if (!found && !absent()) throw unreadable(path, errno, remedy);
+    if (!found || !S_ISDIR(status.st_mode)) {
         throw error(bundle + " is not a directory; expected a bundle that w2vc-export wrote");
     }
     if (!within(path, bundle)) {
@@ -129,7 +155,7 @@ std::string locate(const std::string& bundle, const std::string& name, const std
         if (S_ISREG(status.st_mode)) return path;
         throw error(path + " is not a file; " + remedy);
     }
-    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw unreadable(path, errno, remedy);
+    if (!absent()) throw unreadable(path, errno, remedy);
     throw error(bundle + " has no " + name + "; " + remedy);
 }
 

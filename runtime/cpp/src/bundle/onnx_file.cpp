@@ -191,6 +191,7 @@ References references_in(std::string_view content) {
 References references(const std::string& path) {
     try {
         const files::Mapped file(path);
+        if (file.content().empty()) throw OnnxFileError("it cannot be read (cannot mmap an empty file)");
         return references_in(file.content());
     } catch (const std::system_error& error) {
         throw OnnxFileError("it cannot be read (" + error.code().message() + ")");
