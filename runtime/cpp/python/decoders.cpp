@@ -44,21 +44,6 @@ std::vector<Readings> decode_all(const Decoder& decoder, const std::vector<Array
     return decode_batch(decoder, clips, threads);
 }
 
-Vocabulary vocabulary_of(std::vector<std::string> tokens, int blank, std::string delimiter,
-                         std::string replace_delimiter, std::vector<std::string> special_tokens,
-                         bool lower_case, bool clean_up, bool phonemes) {
-    Vocabulary vocabulary;
-    vocabulary.tokens = std::move(tokens);
-    vocabulary.blank = blank;
-    vocabulary.delimiter = std::move(delimiter);
-    vocabulary.replace_delimiter = std::move(replace_delimiter);
-    vocabulary.special_tokens = std::move(special_tokens);
-    vocabulary.lower_case = lower_case;
-    vocabulary.clean_up = clean_up;
-    vocabulary.phonemes = phonemes;
-    return vocabulary;
-}
-
 void bind_results(nb::module_& module) {
     nb::class_<Span>(module, "Span", "A token or a word in frames start_frame <= f < end_frame.")
         .def_ro("text", &Span::text)
@@ -83,6 +68,21 @@ void bind_results(nb::module_& module) {
 }
 
 }  // namespace
+
+Vocabulary vocabulary_of(std::vector<std::string> tokens, int blank, std::string delimiter,
+                         std::string replace_delimiter, std::vector<std::string> special_tokens,
+                         bool lower_case, bool clean_up, bool phonemes) {
+    Vocabulary vocabulary;
+    vocabulary.tokens = std::move(tokens);
+    vocabulary.blank = blank;
+    vocabulary.delimiter = std::move(delimiter);
+    vocabulary.replace_delimiter = std::move(replace_delimiter);
+    vocabulary.special_tokens = std::move(special_tokens);
+    vocabulary.lower_case = lower_case;
+    vocabulary.clean_up = clean_up;
+    vocabulary.phonemes = phonemes;
+    return vocabulary;
+}
 
 void bind_decoders(nb::module_& module) {
     bind_results(module);

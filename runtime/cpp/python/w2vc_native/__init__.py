@@ -1,8 +1,10 @@
 """CTC decoders in C++: greedy, beam search with n-gram language models and hotwords, forced alignment."""
 
 from ._native import (
-    DecodingError,
+    Aligner,
+    Alignment,
     Decoder,
+    DecodingError,
     GreedyDecoder,
     Hypothesis,
     LanguageModel,
@@ -12,6 +14,8 @@ from ._native import (
 )  # fmt: skip
 
 __all__ = [
+    "Aligner",
+    "Alignment",
     "Decoder",
     "DecodingError",
     "GreedyDecoder",

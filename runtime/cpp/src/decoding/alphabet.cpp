@@ -54,7 +54,7 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
     };
     const bool delimited = std::any_of(vocabulary.tokens.begin(), vocabulary.tokens.end(), is_delimiter);
     const std::string& blank = vocabulary.tokens[static_cast<std::size_t>(vocabulary.blank)];
-    blank_ = static_cast<std::uint32_t>(vocabulary.blank);
+    const auto blank_id = static_cast<std::uint32_t>(vocabulary.blank);
     std::unordered_map<std::string, std::uint32_t> first;
     for (std::size_t index = 0; index < vocabulary.tokens.size(); ++index) {
         const std::string& text = vocabulary.tokens[index];
@@ -63,7 +63,7 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
         const bool special = std::find(specials.begin(), specials.end(), text) != specials.end();
         if (text == blank || (special && !is_delimiter(text))) {
             token.action = Action::kBlank;
-            token.id = blank_;
+            token.id = blank_id;
         } else if (is_delimiter(text) && !pieces) {
             token.action = Action::kBoundary;
             token.shown = vocabulary.phonemes ? text : vocabulary.replace_delimiter;
@@ -84,8 +84,11 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
                 token.action = Action::kStart;
             }
             token.text = vocabulary.lower_case ? lower(piece) : piece;
-            for (std::size_t position = 0; position < token.text.size();) {
+            for (std::size_t position = 0; position < token.text.size(); ++token.length) {
                 letters_.push_back(next_code_point(token.text, position));
+            }
+            if (token.length != 1) {
+                spellings_ = vocabulary.tokens.size();
             }
         }
         tokens_.push_back(std::move(token));

@@ -14,10 +14,11 @@ enum class Action : std::uint8_t {
 
 struct Token {
     Action action = Action::kLetter;
-    std::uint32_t id = 0;    // two tokens of one text have one id; all blanks have that of the blank
-    std::string text;        // what it adds to a word
-    std::string shown;       // what it is called in a hypothesis
-    bool ends_word = false;  // what follows starts a word, as after ▁⁇▁
+    std::uint32_t id = 0;      // two tokens of one text have one id; all blanks have that of the blank
+    std::string text;          // what it adds to a word
+    std::uint32_t length = 0;  // of the text in code points
+    std::string shown;         // what it is called in a hypothesis
+    bool ends_word = false;    // what follows starts a word, as after ▁⁇▁
 };
 
 class Alphabet {
@@ -26,14 +27,15 @@ class Alphabet {
     explicit Alphabet(const Vocabulary& vocabulary);
 
     const std::vector<Token>& tokens() const { return tokens_; }
-    std::uint32_t blank() const { return blank_; }
+    // How many tokens a word can have had last and be spelled the same: the blank, and its end.
+    std::size_t spellings() const { return spellings_; }
     // Throws Error where the alphabet has no token for a letter of a hotword.
     void check_hotword(const std::string& word) const;
 
   private:
     std::vector<Token> tokens_;
     std::vector<char32_t> letters_;
-    std::uint32_t blank_ = 0;
+    std::size_t spellings_ = 2;
 };
 
 }  // namespace w2vc::decoding

@@ -35,6 +35,16 @@ class FlatMap {
         return slot.value;
     }
 
+    // The value of a key; kNone where there is none.
+    std::uint32_t get(std::uint64_t key) const {
+        const std::size_t mask = slots_.size() - 1;
+        std::size_t place = mix(key) & mask;
+        while (slots_[place].value != kNone && slots_[place].key != key) {
+            place = (place + 1) & mask;
+        }
+        return slots_[place].value;
+    }
+
   private:
     struct Slot {
         std::uint64_t key = 0;

@@ -11,7 +11,8 @@ namespace {
 // Tokens that make one word.
 class WordSpan {
   public:
-    void add(const Span& token) {
+    void add(const Span& token, bool letters) {
+        letters_ |= letters;
         if (count_ == 0) {
             span_.start_frame = token.start_frame;
         }
@@ -20,9 +21,9 @@ class WordSpan {
         sum_ += std::log(token.confidence);
         ++count_;
     }
-    // Ends the word, if one was begun.
+    // Ends the word, if one was begun: a mark without letters is none.
     void close(std::vector<Span>& words) {
-        if (count_ != 0) {
+        if (letters_) {
             span_.confidence = std::exp(sum_ / static_cast<double>(count_));
             words.push_back(std::move(span_));
         }
@@ -33,6 +34,7 @@ class WordSpan {
     Span span_;
     double sum_ = 0.0;
     std::size_t count_ = 0;
+    bool letters_ = false;
 };
 
 }  // namespace
@@ -68,7 +70,7 @@ Hypothesis BeamSearch::hypothesis(const Candidate& candidate, double score) {
             word.close(found.words);
         }
         if (token.action != Action::kBoundary) {
-            word.add(found.tokens[index]);
+            word.add(found.tokens[index], !token.text.empty());
         }
         closed = token.ends_word;
     }

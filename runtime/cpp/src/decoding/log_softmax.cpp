@@ -62,4 +62,13 @@ std::size_t log_softmax(const float* scores, std::size_t tokens, float* target) 
     return static_cast<std::size_t>(best - scores);
 }
 
+double log_sum(const float* scores, std::size_t tokens) {
+    const auto most = static_cast<double>(*std::max_element(scores, scores + tokens));
+    double sum = 0.0;
+    for (std::size_t token = 0; token < tokens; ++token) {
+        sum += std::exp(static_cast<double>(scores[token]) - most);
+    }
+    return most + std::log(sum);
+}
+
 }  // namespace w2vc::decoding

@@ -9,4 +9,7 @@ namespace w2vc::decoding {
 // best's index, the first of equals.
 std::size_t log_softmax(const float* scores, std::size_t tokens, float* target);
 
+// Logarithm of the sum of the exponentials of the scores of one frame, in doubles.
+double log_sum(const float* scores, std::size_t tokens);
+
 }  // namespace w2vc::decoding

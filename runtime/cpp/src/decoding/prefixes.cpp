@@ -4,8 +4,6 @@
 #include <cmath>
 #include <functional>
 
-#include "decoding/text.hpp"
-
 namespace w2vc::decoding {
 namespace {
 
@@ -15,49 +13,77 @@ constexpr double kLn10 = 2.302585092994045684;  // language models have base-10 
 }  // namespace
 
 Stems::Stems(const BeamDecoder::Parts& parts) : parts_(parts) {
+    for (const Token& token : parts.alphabet.tokens()) {
+        first_bytes_.push_back(token.text.empty() ? 0 : static_cast<unsigned char>(token.text.front()));
+    }
     Stem empty;
     empty.range = parts.lexicon.all();
+    empty.hot = !parts.hotwords.empty();
     stems_.push_back(empty);
     scores_.push_back(0.0);
+    starts_.push_back(start_of(empty));
     same_hash_.push_back(FlatMap::kNone);
 }
 
-std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token) {
+std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token, double least) {
     const Token& added = parts_.alphabet.tokens()[token];
-    const Stem parent = stems_[stem];
-    const std::string spelled = std::string(text(stem)) + added.text;
-    std::uint32_t& latest = by_hash_[std::hash<std::string>()(spelled)];
-    for (std::uint32_t same = latest; same != FlatMap::kNone; same = same_hash_[same]) {
-        if (text(same) == spelled && stems_[same].closed == added.ends_word) {
+    const Stem& parent = stems_[stem];
+    Stem made;
+    made.size = parent.size + added.text.size();
+    made.length = parent.length + added.length;
+    if (starts_[stem].next[first_bytes_[token]]) {
+        made.range = parts_.lexicon.narrow(parent.range, parent.size, added.text);
+    }
+    made.closed = added.ends_word;
+    const bool unknown = parts_.model && made.range.empty();
+    double score = unknown ? unknown_score(made.length) : 0.0;
+    if (score < least && !parent.hot) {
+        return kNone;
+    }
+    spelled_.assign(text(stem)).append(added.text);
+    if (parent.hot) {
+        const auto promise = parts_.hotwords.promise(spelled_);
+        made.hot = promise.has_value();
+        score = promise.value_or(score);
+        if (score < least) {
+            return kNone;
+        }
+    }
+    starts_[stem].met_unknown |= unknown;
+    std::uint32_t& latest = by_hash_[std::hash<std::string>()(spelled_)];
+    for (std::uint32_t same = latest; same != kNone; same = same_hash_[same]) {
+        if (text(same) == spelled_ && stems_[same].closed == added.ends_word) {
             return steps_[pair_key(stem, token)] = same;
         }
     }
-    Stem made;
     made.offset = pool_.size();
-    made.size = spelled.size();
-    made.length = static_cast<std::uint32_t>(length(spelled));
-    made.range = parts_.lexicon.narrow(parent.range, parent.size, added.text);
-    made.closed = added.ends_word;
-    pool_ += spelled;
+    pool_ += spelled_;
     const auto id = static_cast<std::uint32_t>(stems_.size());
-    scores_.push_back(partial_score(made, spelled));
+    scores_.push_back(score);
     stems_.push_back(made);
+    starts_.push_back(start_of(made));
     same_hash_.push_back(latest);
     latest = id;
     return steps_[pair_key(stem, token)] = id;
 }
 
-double Stems::partial_score(const Stem& stem, std::string_view text) const {
-    if (!parts_.hotwords.empty()) {
-        if (const auto promise = parts_.hotwords.promise(text)) {
-            return *promise;
-        }
+Stems::Start Stems::start_of(const Stem& stem) const {
+    Start start;
+    if (!parts_.model || stem.hot) {
+        start.next.set();
+    } else {
+        start.next = parts_.lexicon.next_bytes(stem.range, stem.size);
+        const double offset = parts_.options.unk_score_offset;
+        start.unknown_score =
+            offset > 0.0 ? std::numeric_limits<double>::infinity() : unknown_score(stem.length + 1);
     }
-    if (!parts_.model || !stem.range.empty()) {
-        return 0.0;
-    }
+    return start;
+}
+
+// Of a word that no word of the lexicon starts as.
+double Stems::unknown_score(std::uint32_t length) const {
     const double offset = parts_.options.unk_score_offset;
-    return stem.length > kExpectedLength ? offset * stem.length / kExpectedLength : offset;
+    return length > kExpectedLength ? offset * length / kExpectedLength : offset;
 }
 
 const Stems::Word& Stems::word(std::uint32_t stem) {

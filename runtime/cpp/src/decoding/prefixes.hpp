@@ -1,6 +1,9 @@
 // The unfinished words and the texts that one search has met, each once, with their scores.
 #pragma once
 
+#include <bitset>
+#include <limits>
+
 #include "decoding/alphabet.hpp"
 #include "decoding/flat_map.hpp"
 #include "decoding/words.hpp"
@@ -23,9 +26,20 @@ class Stems {
   public:
     explicit Stems(const BeamDecoder::Parts& parts);
 
+    static constexpr std::uint32_t kNone = FlatMap::kNone;
+
     std::uint32_t extend(std::uint32_t stem, std::uint32_t token) {
-        const std::uint32_t& known = steps_[pair_key(stem, token)];
-        return known != FlatMap::kNone ? known : make(stem, token);
+        const std::uint32_t known = steps_.get(pair_key(stem, token));
+        return known != kNone ? known : make(stem, token, -std::numeric_limits<double>::infinity());
+    }
+    // The same, but kNone where it was never met and scores less than `least`.
+    std::uint32_t extend(std::uint32_t stem, std::uint32_t token, double least) {
+        const Start& start = starts_[stem];
+        if (!start.met_unknown && !start.next[first_bytes_[token]] && start.unknown_score < least) {
+            return kNone;  // the common case: no word is spelled so
+        }
+        const std::uint32_t known = steps_.get(pair_key(stem, token));
+        return known != kNone ? known : make(stem, token, least);
     }
 
     // What language model and hotwords say of a word that may become this.
@@ -50,18 +64,30 @@ class Stems {
         std::size_t size = 0;
         std::uint32_t length = 0;  // code points
         Range range;
+        bool hot = false;  // a hotword may start so
         bool closed = false;
         bool finished = false;
         Word word;
     };
 
-    std::uint32_t make(std::uint32_t stem, std::uint32_t token);
-    double partial_score(const Stem& stem, std::string_view text) const;
+    // What decides on most tokens that may follow a stem.
+    struct Start {
+        std::bitset<256> next;  // bytes that known words go on with; all where tokens are to be looked at
+        double unknown_score = 0.0;  // at best, of what goes on otherwise
+        bool met_unknown = false;    // something did
+    };
+
+    std::uint32_t make(std::uint32_t stem, std::uint32_t token, double least);
+    Start start_of(const Stem& stem) const;
+    double unknown_score(std::uint32_t length) const;
 
     const BeamDecoder::Parts& parts_;
     std::string pool_;
+    std::string spelled_;
     std::vector<Stem> stems_;
     std::vector<double> scores_;
+    std::vector<Start> starts_;
+    std::vector<unsigned char> first_bytes_;  // of tokens
     FlatMap steps_;
     std::vector<std::uint32_t> same_hash_;  // the stem before with the same hash of its text
     FlatMap by_hash_;
@@ -77,7 +103,7 @@ class Texts {
         if (stem == 0) {
             return text;
         }
-        const std::uint32_t& known = steps_[pair_key(text, stem)];
+        const std::uint32_t known = steps_.get(pair_key(text, stem));
         return known != FlatMap::kNone ? known : make(text, stem);
     }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "decoding/log_softmax.hpp"
 
@@ -24,16 +25,8 @@ BeamSearch::BeamSearch(const BeamDecoder::Parts& parts)
 void BeamSearch::advance(const Logits& logits) {
     logp_.resize(logits.tokens);
     for (std::size_t row = 0; row < logits.frames; ++row) {
-        choose_tokens(logits.values + row * logits.tokens);
-        candidates_.clear();
-        for (const std::uint32_t token : chosen_) {
-            expand(token);
-        }
-        scores_.clear();
-        for (const Candidate& each : candidates_) {
-            scores_.push_back(each.acoustic + (texts_.score(each.text) + stems_.score(each.stem)));
-        }
-        rank(scores_);
+        expand_all(choose_tokens(logits.values + row * logits.tokens));
+        rank();
         keep();
         ++frame_;
         if (steps_.size() > steps_limit_) {
@@ -42,7 +35,7 @@ void BeamSearch::advance(const Logits& logits) {
     }
 }
 
-void BeamSearch::choose_tokens(const float* scores) {
+std::size_t BeamSearch::choose_tokens(const float* scores) {
     const std::size_t best = log_softmax(scores, logp_.size(), logp_.data());
     const auto least = static_cast<float>(parts_.options.token_min_logp);
     chosen_.clear();
@@ -51,24 +44,56 @@ void BeamSearch::choose_tokens(const float* scores) {
             chosen_.push_back(static_cast<std::uint32_t>(token));
         }
     }
+    return best;
 }
 
-// Goes on from every beam with one token. Beams that come to the same were apart in the token before.
-void BeamSearch::expand(std::uint32_t index) {
+// What scores far below a candidate that there is need not be made: a spelling that no word has is not worth
+// its memory. The best beams with the best token give one to begin with. Every candidate that can be kept is
+// made.
+void BeamSearch::expand_all(std::size_t best) {
+    constexpr std::size_t kFirst = 16;
+    const std::size_t beams = beams_.size();
+    least_ = -std::numeric_limits<double>::infinity();
+    margin_ = std::log(static_cast<double>(std::min(beams, parts_.alphabet.spellings())));
+    for (const std::size_t first : {std::size_t{1}, std::min(beams, kFirst)}) {
+        clear();
+        expand(static_cast<std::uint32_t>(best), first);
+    }
+    clear();
+    for (const std::uint32_t token : chosen_) {
+        expand(token, beams);
+    }
+}
+
+void BeamSearch::clear() {
+    candidates_.clear();
+    scores_.clear();
+}
+
+// Goes on from the first beams with one token. Beams that come to the same were apart in the token before;
+// the better ones come first, so that what is not worth making for one is not for those that follow.
+void BeamSearch::expand(std::uint32_t index, std::size_t beams) {
     const Token& token = parts_.alphabet.tokens()[index];
     const auto logp = static_cast<double>(logp_[index]);
-    merged_.reset(beams_.size());
-    for (std::uint32_t source = 0; source < beams_.size(); ++source) {
+    merged_.reset(beams);
+    for (std::uint32_t source = 0; source < beams; ++source) {
         const Beam& beam = beams_[source];
         const double acoustic = beam.acoustic + logp;
         if (token.action == Action::kBlank || beam.last == token.id) {
             add(beam.text, beam.stem, index, source, acoustic);
-        } else if (token.action == Action::kBoundary) {
+            continue;
+        }
+        if (token.action == Action::kBoundary) {
             add(texts_.extend(beam.text, beam.stem), 0, index, source, acoustic);
-        } else if (token.action == Action::kStart || stems_.closed(beam.stem)) {
-            add(texts_.extend(beam.text, beam.stem), stems_.extend(0, index), index, source, acoustic);
-        } else {
-            add(beam.text, stems_.extend(beam.stem, index), index, source, acoustic);
+            continue;
+        }
+        const bool starts = token.action == Action::kStart || stems_.closed(beam.stem);
+        const std::uint32_t text = starts ? texts_.extend(beam.text, beam.stem) : beam.text;
+        const double least = least_ - margin_ - acoustic - texts_.score(text);
+        const std::uint32_t before = starts ? 0 : beam.stem;
+        const std::uint32_t stem = token.text.empty() ? before : stems_.extend(before, index, least);
+        if (stem != Stems::kNone) {
+            add(text, stem, index, source, acoustic);
         }
     }
 }
@@ -77,24 +102,28 @@ void BeamSearch::add(std::uint32_t text, std::uint32_t stem, std::uint32_t token
                      double acoustic) {
     const auto fresh = static_cast<std::uint32_t>(candidates_.size());
     const std::uint32_t place = merged_.insert(pair_key(text, stem), fresh);
+    const double rest = texts_.score(text) + stems_.score(stem);
     if (place == fresh) {
         candidates_.push_back({text, stem, token, source, acoustic});
+        scores_.push_back(acoustic + rest);
     } else {
         Candidate& same = candidates_[place];
         same.acoustic = add_logs(same.acoustic, acoustic);
         same.source = source;
+        scores_[place] = same.acoustic + rest;
     }
+    least_ = std::max(least_, scores_[place] + parts_.options.beam_prune_logp);
 }
 
 // The best `beam_width` of the scores that are not too far below the best, best first, earlier ones before
 // equals.
-void BeamSearch::rank(const std::vector<double>& scores) {
+void BeamSearch::rank() {
     const BeamOptions& options = parts_.options;
-    const double least = *std::max_element(scores.begin(), scores.end()) + options.beam_prune_logp;
+    const double least = *std::max_element(scores_.begin(), scores_.end()) + options.beam_prune_logp;
     ranked_.clear();
-    for (std::uint32_t index = 0; index < scores.size(); ++index) {
-        if (scores[index] >= least) {
-            ranked_.push_back({scores[index], index});
+    for (std::uint32_t index = 0; index < scores_.size(); ++index) {
+        if (scores_[index] >= least) {
+            ranked_.push_back({scores_[index], index});
         }
     }
     const auto better = [](const Ranked& left, const Ranked& right) {
@@ -173,8 +202,7 @@ void BeamSearch::forget() {
 }
 
 std::vector<Hypothesis> BeamSearch::read() {
-    candidates_.clear();
-    scores_.clear();
+    clear();
     merged_.reset(beams_.size());
     std::vector<std::uint32_t> whole;  // the texts that the last words complete
     for (std::uint32_t source = 0; source < beams_.size(); ++source) {
@@ -193,7 +221,7 @@ std::vector<Hypothesis> BeamSearch::read() {
     for (const Candidate& each : candidates_) {
         scores_.push_back(each.acoustic + texts_.final_score(each.text, each.stem));
     }
-    rank(scores_);
+    rank();
     std::vector<Hypothesis> readings;
     for (const Ranked& each : ranked_) {
         if (readings.size() == parts_.options.nbest) {

@@ -47,11 +47,13 @@ class BeamSearch {
     static constexpr std::uint32_t kNoToken = 0xFFFFFFFFU;
     static constexpr std::uint32_t kNoPath = 0xFFFFFFFFU;
 
-    void choose_tokens(const float* scores);
-    void expand(std::uint32_t token);
+    std::size_t choose_tokens(const float* scores);
+    void expand_all(std::size_t best);
+    void expand(std::uint32_t token, std::size_t beams);
     void add(std::uint32_t text, std::uint32_t stem, std::uint32_t token, std::uint32_t source,
              double acoustic);
-    void rank(const std::vector<double>& scores);
+    void rank();
+    void clear();
     void keep();
     Beam follow(const Candidate& candidate);
     void forget();
@@ -70,6 +72,8 @@ class BeamSearch {
     std::vector<std::uint32_t> chosen_;
     std::vector<Candidate> candidates_;
     std::vector<double> scores_;
+    double least_ = 0.0;   // what a candidate must score to be kept
+    double margin_ = 0.0;  // what it can gain from others that are the same
     std::vector<Ranked> ranked_;
     std::vector<Beam> next_;
     StampedMap merged_;

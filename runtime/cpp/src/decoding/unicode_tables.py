@@ -1,4 +1,4 @@
-"""Write the tables of unicode_tables.hpp, of this Python's Unicode: ``python unicode_tables.py > unicode_tables.hpp``."""
+"""Write unicode_tables.hpp, of the Unicode tables of this Python: ``python unicode_tables.py > unicode_tables.hpp``."""
 
 from __future__ import annotations
 

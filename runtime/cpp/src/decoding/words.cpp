@@ -49,6 +49,20 @@ Range Lexicon::narrow(Range range, std::size_t depth, std::string_view more) con
     return {first, bound(first, range.last, 1)};
 }
 
+std::bitset<256> Lexicon::next_bytes(Range range, std::size_t depth) const {
+    std::bitset<256> bytes;
+    while (!range.empty()) {
+        const std::string_view text = word(range.first);
+        if (text.size() <= depth) {
+            ++range.first;
+            continue;
+        }
+        bytes.set(static_cast<unsigned char>(text[depth]));
+        range.first = narrow(range, depth, text.substr(depth, 1)).last;
+    }
+    return bytes;
+}
+
 bool Lexicon::has(Range range, std::size_t depth) const {
     return !range.empty() && word(range.first).size() == depth;
 }

@@ -1,6 +1,7 @@
 // Words by their prefixes: those that are expected, and hotwords.
 #pragma once
 
+#include <bitset>
 #include <memory>
 
 #include "decoding/beam.hpp"
@@ -25,6 +26,8 @@ class Lexicon {
     Range all() const { return {0, count_}; }
     // Of words with a prefix, those that go on with `more`. depth: length of the prefix in bytes.
     Range narrow(Range range, std::size_t depth, std::string_view more) const;
+    // The bytes that follow the prefix in words of the range.
+    std::bitset<256> next_bytes(Range range, std::size_t depth) const;
     // Whether the prefix that a range stands for is a word itself.
     bool has(Range range, std::size_t depth) const;
 
