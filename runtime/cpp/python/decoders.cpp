@@ -126,7 +126,7 @@ void bind_decoders(nb::module_& module) {
             "__init__",
             [](BeamDecoder* self, std::vector<std::string> tokens, int blank, std::string delimiter,
                std::string replace_delimiter, std::vector<std::string> special_tokens, bool lower_case,
-               bool clean_up, bool phonemes, std::shared_ptr<LanguageModel> language_model,
+               bool clean_up, bool phonemes, std::shared_ptr<WordModel> language_model,
                std::optional<std::vector<std::string>> unigrams,
                const std::map<std::string, double>& hotwords, double alpha, double beta,
                std::size_t beam_width, double beam_prune_logp, double token_min_logp, double unk_score_offset,
@@ -148,7 +148,8 @@ void bind_decoders(nb::module_& module) {
                 new (self) BeamDecoder(vocabulary_of(std::move(tokens), blank, std::move(delimiter),
                                                      std::move(replace_delimiter), std::move(special_tokens),
                                                      lower_case, clean_up, phonemes),
-                                       std::move(language_model), std::move(options));
+                                       std::shared_ptr<const WordModel>(std::move(language_model)),
+                                       std::move(options));
             },
             "tokens"_a, nb::kw_only(), "blank"_a, "delimiter"_a = "", "replace_delimiter"_a = " ",
             "special_tokens"_a = std::vector<std::string>(), "lower_case"_a = false, "clean_up"_a = false,

@@ -4,7 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "bindings.hpp"
+#include "kenlm.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -27,7 +30,13 @@ double score(const LanguageModel& model, const std::vector<std::string>& words, 
 }  // namespace
 
 void bind_language_model(nb::module_& module) {
-    nb::class_<LanguageModel>(
+    nb::class_<WordModel>(module, "WordModel", "What a Decoder takes for a language model.");
+    nb::class_<KenlmModel, WordModel>(
+        module, "KenlmModel",
+        "A model of the package kenlm, whose binary files only it reads. Slower, and one "
+        "thread at a time.")
+        .def(nb::init<nb::object>(), "model"_a);
+    nb::class_<LanguageModel, WordModel>(
         module, "LanguageModel",
         "An n-gram language model. Immutable; any number of decoders and threads share one.")
         .def(nb::new_([](const std::string& path) {
@@ -45,6 +54,22 @@ void bind_language_model(nb::module_& module) {
                 return model.find(word) != model.unknown();
             },
             "word"_a)
+        .def(
+            "save",
+            [](const LanguageModel& model, const std::string& path) { write_file(model.mapping(), path); },
+            "path"_a, nb::call_guard<nb::gil_scoped_release>(), "Write the compact form.")
+        .def(
+            "some_words",
+            [](const LanguageModel& model, std::size_t count) {
+                std::vector<std::string> words;
+                const std::size_t step =
+                    std::max<std::size_t>(1, model.words() / std::max<std::size_t>(1, count));
+                for (std::size_t index = 0; index < model.words() && words.size() < count; index += step) {
+                    words.emplace_back(model.word(static_cast<std::uint32_t>(index)));
+                }
+                return words;
+            },
+            "count"_a, "Up to `count` of its words, from all over.")
         .def("score", &score, "words"_a, "bos"_a = true, "eos"_a = true,
              "log10 of the probability of words, after <s> with bos and with </s> after them with eos.");
     module.def(

@@ -12,7 +12,17 @@ class DecodingError(ValueError):
     Input that cannot be decoded, or a file that cannot be used: one line that says what would be right.
     """
 
-class LanguageModel:
+class WordModel:
+    """What a Decoder takes for a language model."""
+
+class KenlmModel(WordModel):
+    """
+    A model of the package kenlm, whose binary files only it reads. Slower, and one thread at a time.
+    """
+
+    def __init__(self, model: object) -> None: ...
+
+class LanguageModel(WordModel):
     """
     An n-gram language model. Immutable; any number of decoders and threads share one.
     """
@@ -35,6 +45,12 @@ class LanguageModel:
         """How many n-grams it has, of all orders."""
 
     def __contains__(self, word: str) -> bool: ...
+
+    def save(self, path: str) -> None:
+        """Write the compact form."""
+
+    def some_words(self, count: int) -> list[str]:
+        """Up to `count` of its words, from all over."""
 
     def score(self, words: Sequence[str], bos: bool = True, eos: bool = True) -> float:
         """
@@ -117,7 +133,7 @@ class Decoder:
     Prefix beam search with a language model and hotwords. Thread-safe; scores, defaults and pruning are pyctcdecode's.
     """
 
-    def __init__(self, tokens: Sequence[str], *, blank: int, delimiter: str = '', replace_delimiter: str = ' ', special_tokens: Sequence[str] = [], lower_case: bool = False, clean_up: bool = False, phonemes: bool = False, language_model: LanguageModel | None = None, unigrams: Sequence[str] | None = None, hotwords: Mapping[str, float] = {}, alpha: float = 0.5, beta: float = 1.5, beam_width: int = 100, beam_prune_logp: float = -10.0, token_min_logp: float = -5.0, unk_score_offset: float = -10.0, score_boundary: bool = True, prune_history: bool | None = None, nbest: int = 1) -> None: ...
+    def __init__(self, tokens: Sequence[str], *, blank: int, delimiter: str = '', replace_delimiter: str = ' ', special_tokens: Sequence[str] = [], lower_case: bool = False, clean_up: bool = False, phonemes: bool = False, language_model: WordModel | None = None, unigrams: Sequence[str] | None = None, hotwords: Mapping[str, float] = {}, alpha: float = 0.5, beta: float = 1.5, beam_width: int = 100, beam_prune_logp: float = -10.0, token_min_logp: float = -5.0, unk_score_offset: float = -10.0, score_boundary: bool = True, prune_history: bool | None = None, nbest: int = 1) -> None: ...
 
     def decode(self, logits: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> list[Hypothesis]:
         """The best hypotheses of logits [frames, tokens], best first."""

@@ -48,7 +48,7 @@ BeamState::BeamState(BeamState&&) noexcept = default;
 BeamState& BeamState::operator=(BeamState&&) noexcept = default;
 BeamState::~BeamState() = default;
 
-BeamDecoder::BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const LanguageModel> language_model,
+BeamDecoder::BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const WordModel> language_model,
                          BeamOptions options) {
     check(options);
     if (options.unigrams && !language_model) {

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "decoding/decoder.hpp"
-#include "decoding/language_model.hpp"
+#include "decoding/word_model.hpp"
 
 namespace w2vc::decoding {
 
@@ -52,7 +52,7 @@ class BeamState {
 class BeamDecoder final : public Decoder {
   public:
     // language_model: may be null. Throws Error on options and hotwords that cannot be met.
-    BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const LanguageModel> language_model,
+    BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const WordModel> language_model,
                 BeamOptions options);
     ~BeamDecoder() override;
 

@@ -93,7 +93,7 @@ const Stems::Word& Stems::word(std::uint32_t stem) {
         const std::string_view spelled = text(stem);
         found.word.hot = parts_.hotwords.weight(spelled);
         if (parts_.model) {
-            const LanguageModel& model = *parts_.model;
+            const WordModel& model = *parts_.model;
             found.word.id = spelled.empty() ? model.unknown() : model.find(spelled);
             const bool listed = parts_.lexicon.all().empty() || parts_.lexicon.has(found.range, found.size);
             if (!listed || found.word.id == model.unknown()) {
@@ -130,7 +130,7 @@ std::uint32_t Texts::make(std::uint32_t text, std::uint32_t stem) {
 }
 
 double Texts::word_score(const Text& text, const Stems::Word& word, bool ends, LanguageState& next) const {
-    const LanguageModel& model = *parts_.model;
+    const WordModel& model = *parts_.model;
     double score = static_cast<double>(model.score(text.state, word.id, next)) + word.offset;
     if (ends && parts_.options.score_boundary) {
         LanguageState last = 0;

@@ -14,7 +14,7 @@ namespace w2vc::decoding {
 struct BeamDecoder::Parts {
     Vocabulary vocabulary;
     Alphabet alphabet;
-    std::shared_ptr<const LanguageModel> model;
+    std::shared_ptr<const WordModel> model;
     BeamOptions options;
     Lexicon lexicon;
     Hotwords hotwords;

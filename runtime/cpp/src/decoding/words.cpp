@@ -7,7 +7,7 @@
 
 namespace w2vc::decoding {
 
-Lexicon::Lexicon(std::shared_ptr<const LanguageModel> model,
+Lexicon::Lexicon(std::shared_ptr<const WordModel> model,
                  const std::optional<std::vector<std::string>>& unigrams)
     : model_(std::move(model)) {
     if (unigrams) {
@@ -20,6 +20,8 @@ Lexicon::Lexicon(std::shared_ptr<const LanguageModel> model,
         own_.erase(std::unique(own_.begin(), own_.end()), own_.end());
         model_.reset();
         count_ = static_cast<std::uint32_t>(own_.size());
+    } else if (model_ && model_->words() == 0) {
+        model_.reset();  // which cannot list its words
     } else if (model_) {
         count_ = static_cast<std::uint32_t>(model_->words());
     }

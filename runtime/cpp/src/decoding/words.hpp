@@ -20,8 +20,7 @@ class Lexicon {
   public:
     Lexicon() = default;
     // unigrams: without a value, the words of the model. Those that the model does not have are left out.
-    Lexicon(std::shared_ptr<const LanguageModel> model,
-            const std::optional<std::vector<std::string>>& unigrams);
+    Lexicon(std::shared_ptr<const WordModel> model, const std::optional<std::vector<std::string>>& unigrams);
 
     Range all() const { return {0, count_}; }
     // Of words with a prefix, those that go on with `more`. depth: length of the prefix in bytes.
@@ -34,7 +33,7 @@ class Lexicon {
   private:
     std::string_view word(std::uint32_t index) const;
 
-    std::shared_ptr<const LanguageModel> model_;
+    std::shared_ptr<const WordModel> model_;
     std::vector<std::string> own_;
     std::uint32_t count_ = 0;
 };

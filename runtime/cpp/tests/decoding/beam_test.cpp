@@ -10,6 +10,7 @@
 
 #include "decoding/batch.hpp"
 #include "decoding/greedy.hpp"
+#include "decoding/language_model.hpp"
 #include "decoding/text.hpp"
 #include "models.hpp"
 

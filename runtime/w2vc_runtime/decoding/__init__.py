@@ -1,0 +1,1 @@
+"""From token scores to text: beam search with a language model, and alignment of a known text."""
