@@ -282,6 +282,42 @@ TEST_CASE("beam search gives readings, best first, and refuses what cannot be me
     CHECK(refused(options) == W2VC_ERROR_ARGUMENT);
 }
 
+TEST_CASE("a text that is known is found where greedy decoding hears it") {
+    const ModelHandle model = load_golden("digits");
+    if (!model) return;
+    const auto records = w2vc::goldens::records("answers.records");
+    std::size_t last = 1;
+    while (records[last + 1].name == "clip") ++last;
+    const auto clip = records[last].as<float>();
+    w2vc_result *greedy = nullptr, *aligned = nullptr;
+    w2vc_error error{};
+    REQUIRE(w2vc_run(model.get(), nullptr, clip.data(), clip.size(), &greedy, &error) == W2VC_OK);
+    const ResultHandle first(greedy);
+    const std::string text = w2vc_result_text(greedy);
+    REQUIRE_FALSE(text.empty());
+    REQUIRE(w2vc_align(model.get(), clip.data(), clip.size(), text.c_str(), &aligned, &error) == W2VC_OK);
+    const ResultHandle second(aligned);
+    CHECK(std::string(w2vc_result_text(aligned)) == text);
+    REQUIRE(w2vc_result_span_count(aligned, W2VC_WORDS, 0) == w2vc_result_span_count(greedy, W2VC_WORDS, 0));
+    for (std::size_t index = 0; index < w2vc_result_span_count(greedy, W2VC_WORDS, 0); ++index) {
+        w2vc_span heard{}, found{};
+        w2vc_result_span(greedy, W2VC_WORDS, 0, index, &heard);
+        REQUIRE(w2vc_result_span(aligned, W2VC_WORDS, 0, index, &found) == W2VC_OK);
+        CHECK(std::string(found.text) == heard.text);
+        CHECK(found.start == doctest::Approx(heard.start).epsilon(0.05));
+        CHECK(found.end == doctest::Approx(heard.end).epsilon(0.05));
+    }
+    w2vc_result* none = nullptr;
+    CHECK(w2vc_align(model.get(), clip.data(), clip.size(), "\xd0\xb6", &none, &error) ==
+          W2VC_ERROR_ARGUMENT);
+    CHECK(w2vc_align(model.get(), clip.data(), clip.size(), "", &none, &error) == W2VC_ERROR_ARGUMENT);
+    CHECK(w2vc_align(model.get(), clip.data(), clip.size(), std::string(5000, 'e').c_str(), &none, &error) ==
+          W2VC_ERROR_ARGUMENT);
+    CHECK(w2vc_align(model.get(), clip.data(), 3, "one", &none, &error) == W2VC_ERROR_AUDIO);
+    CHECK(w2vc_align(model.get(), clip.data(), clip.size(), nullptr, &none, &error) == W2VC_ERROR_ARGUMENT);
+    CHECK(none == nullptr);
+}
+
 TEST_CASE("eight threads on one model give what one gives") {
     const ModelHandle model = load_golden("digits");
     if (!model) return;

@@ -168,6 +168,13 @@ W2VC_API w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder*
 W2VC_API w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* decoder, const float* logits,
                                  size_t frames, size_t tokens, w2vc_result** result, w2vc_error* error);
 
+/* Finds where a known text is said in a clip: a result with one reading, whose words and tokens are those of
+ * the text. text: words between spaces; "*" stands for any speech, "[word]" may be left out
+ * (docs/decoding.md). Fails as w2vc_run, and with ARGUMENT on text that the tokens cannot spell, or that
+ * needs more frames. The caller frees the result. */
+W2VC_API w2vc_status w2vc_align(const w2vc_model* model, const float* samples, size_t count, const char* text,
+                                w2vc_result** result, w2vc_error* error);
+
 W2VC_API void w2vc_result_free(w2vc_result* result);
 
 W2VC_API w2vc_head w2vc_result_head(const w2vc_result* result);

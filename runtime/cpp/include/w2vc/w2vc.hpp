@@ -155,6 +155,15 @@ class Model {
         return run(samples.data(), samples.size(), decoder);
     }
 
+    // Where a known text is said in a clip: a result with one reading.
+    Result align(const std::vector<float>& samples, const std::string& text) const {
+        w2vc_result* result = nullptr;
+        w2vc_error error;
+        detail::check(w2vc_align(get(), samples.data(), samples.size(), text.c_str(), &result, &error),
+                      error);
+        return Result(result);
+    }
+
     // Answers for clips of any lengths, in their order. Throws the error of the first clip that has none.
     std::vector<Result> run_batch(const std::vector<std::vector<float>>& clips, std::size_t batch_size = 0,
                                   const Decoder* decoder = nullptr) const;

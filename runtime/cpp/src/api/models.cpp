@@ -4,6 +4,7 @@
 #include "api/guard.hpp"
 #include "api/handles.hpp"
 #include "decoding/beam.hpp"
+#include "decoding/language_model.hpp"
 #include "results/answer.hpp"
 #include "support/version.hpp"
 

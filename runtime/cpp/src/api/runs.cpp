@@ -1,6 +1,7 @@
 // The C interface to runs of a model.
 #include "api/guard.hpp"
 #include "api/handles.hpp"
+#include "decoding/align.hpp"
 #include "results/answer.hpp"
 
 namespace {
@@ -31,6 +32,27 @@ std::unique_ptr<w2vc_result> result_of(Outcome& outcome) {
     if (const auto* error = std::get_if<Error>(&outcome)) throw *error;
     return std::make_unique<w2vc_result>(std::move(std::get<results::Result>(outcome)));
 }
+
+// Reads logits as one text.
+class KnownText final : public decoding::Decoder {
+  public:
+    KnownText(const decoding::Vocabulary& vocabulary, std::string text)
+        : aligner_(vocabulary), text_(std::move(text)) {}
+
+    std::vector<decoding::Hypothesis> decode(const decoding::Logits& logits) const override {
+        decoding::Alignment found = aligner_.align(logits, text_);
+        decoding::Hypothesis reading;
+        reading.text = text_;
+        reading.tokens = std::move(found.tokens);
+        reading.words = std::move(found.words);
+        reading.score = reading.acoustic_score = found.score;
+        return {std::move(reading)};
+    }
+
+  private:
+    decoding::Aligner aligner_;
+    std::string text_;
+};
 
 }  // namespace
 
@@ -100,6 +122,28 @@ w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* decoder, co
         *result = std::make_unique<w2vc_result>(
                       results::answer(own.manifest(), {{"logits", std::move(values), frames, tokens}},
                                       duration, reading))
+                      .release();
+    });
+}
+
+w2vc_status w2vc_align(const w2vc_model* model, const float* samples, size_t count, const char* text,
+                       w2vc_result** result, w2vc_error* error) {
+    if (result) *result = nullptr;
+    return api::guarded(error, W2VC_ERROR_ARGUMENT, [&] {
+        api::given(result, "result", "where to put the handle");
+        const Model& own = model_of(model);
+        api::given(text, "text", "the words to find");
+        if (!own.manifest().ctc) {
+            throw Error(ErrorKind::argument, "texts are aligned by head 'ctc'; this bundle has head '" +
+                                                 own.manifest().head + "'");
+        }
+        // Logits first, so that what is wrong with the text is told from what is wrong with the clip.
+        std::vector<Outcome> outcomes = own.run({sound_of({samples, count, nullptr, 0})}, 1, nullptr);
+        std::unique_ptr<w2vc_result> found = result_of(outcomes.front());
+        const KnownText known(results::vocabulary_of(own.manifest()), text);
+        const double duration = found->result.duration;
+        *result = std::make_unique<w2vc_result>(
+                      results::answer(own.manifest(), std::move(found->result.arrays), duration, &known))
                       .release();
     });
 }
