@@ -83,7 +83,9 @@ class BeamDecoder:
                 chosen["unigrams"] = list(language_model.unigrams)
         names = vocabulary(rules, tokens, skip_special_tokens)
         if language_model is not None:
-            _check_letters(language_model, chosen, names["tokens"], rules.do_lower_case)
+            special = {*names["special_tokens"], names["tokens"][rules.blank]}
+            letters = [token for token in names["tokens"] if token not in special]
+            _check_letters(language_model, chosen, letters, rules.do_lower_case)
         for name in ("alpha", "beta", "unk_score_offset", "score_boundary"):
             value = getattr(options, name)
             value = getattr(language_model, name, None) if value is None else value
