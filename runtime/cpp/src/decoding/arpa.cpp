@@ -17,6 +17,7 @@ namespace w2vc::decoding {
 namespace {
 
 constexpr std::size_t kLongestPreamble = 10'000;  // lines before \data\, which the format allows
+constexpr float kLargest = 1e6F;                  // so that no sum of scores overflows
 constexpr std::size_t kShown = 60;
 
 std::string quoted(std::string_view text) {
@@ -224,7 +225,7 @@ class Reader {
             }();
             value = static_cast<float>(wide);
         }
-        if (error != std::errc() || end != last || !std::isfinite(value)) {
+        if (error != std::errc() || end != last || !(std::fabs(value) <= kLargest)) {
             fail(std::string("the ") + what + " is " + quoted(field) + "; expected a number");
         }
         return value;
