@@ -76,7 +76,7 @@ TEST_CASE("bundles that are none") {
     options.size = sizeof options + 8;
     CHECK(load_with("/nowhere", options).message ==
           "options.size is " + std::to_string(sizeof options + 8) +
-              "; begin with the INIT macro of a w2vc.h that is not newer than this library");
+              "; begin with the INIT macro of the w2vc.h of this library");
     options.size = sizeof options;
     options.threads = -1;
     CHECK(load_with("/nowhere", options).message ==

@@ -3,7 +3,6 @@
 
 #include <w2vc/w2vc.h>
 
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,20 +27,16 @@ struct w2vc_result {
 
 namespace w2vc::api {
 
-// A struct of the caller, which may be of an older version and so shorter. Throws Error (argument) where its
-// size is none. defaults: what is where the caller's ends, or where there is no struct.
+// A struct of the caller, or defaults without one. Throws Error (argument) on a size that no version of it had: within a
+// member there would be half of a pointer.
 template <typename Struct>
 Struct read(const Struct* theirs, const Struct& defaults, const char* name) {
-    Struct ours = defaults;
-    if (!theirs) return ours;
-    if (theirs->size < sizeof(std::size_t) || theirs->size > sizeof(Struct)) {
-        throw Error(ErrorKind::argument,
-                    std::string(name) + ".size is " + std::to_string(theirs->size) +
-                        "; begin with the INIT macro of a w2vc.h that is not newer than this library");
+    if (!theirs) return defaults;
+    if (theirs->size != sizeof(Struct)) {
+        throw Error(ErrorKind::argument, std::string(name) + ".size is " + std::to_string(theirs->size) +
+                                             "; begin with the INIT macro of the w2vc.h of this library");
     }
-    std::copy_n(reinterpret_cast<const unsigned char*>(theirs), theirs->size,
-                reinterpret_cast<unsigned char*>(&ours));
-    return ours;
+    return *theirs;
 }
 
 }  // namespace w2vc::api
