@@ -39,7 +39,8 @@ def speed(folder: Path, utterances: int) -> None:
         job = {"words": made.words, "decode": options}
         rows[f"flashlight-text, {name}"] = jobs.run("flashlight", logits, made.tokens, arpa, **job)
     own = rows["w2vc-native"] = jobs.run("native", logits, made.tokens, arpa, threads=os.cpu_count())
-    print(f"{utterances} utterances of 10 s, 500 frames, 28 tokens, 3-gram of 3,000 words, 100 beams, one thread")
+    print(f"{utterances} utterances of 10 s: 500 frames, 28 tokens, 3-gram of 3,000 words, 100 beams")
+    print("processor time of one thread:")
     print("| decoder | median | least | of our time | loading | memory, of it decoding |")
     print("|---|---|---|---|---|---|")
     median = {name: statistics.median(row["seconds"]) for name, row in rows.items()}

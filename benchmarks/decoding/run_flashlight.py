@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from flashlight.lib.text import decoder as lib
 from flashlight.lib.text.decoder.kenlm import KenLM
-from flashlight.lib.text.dictionary import create_word_dict
+from flashlight.lib.text.dictionary import Dictionary
 
 SILENCE = 1  # the space, which ends each word
 
@@ -26,13 +26,21 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)
 
 
+def peak_memory() -> float:
+    """The most memory of this process so far, in MB."""
+    return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
+
+
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     arrays = np.load(job["arrays"])
     labels = {label: index for index, label in enumerate(job["labels"])}
     start = time.perf_counter()
     lexicon = {word: [[*word]] for word in job["words"]}
-    words = create_word_dict(lexicon)
+    words = Dictionary()
+    for word in (*lexicon, "<unk>"):
+        words.add_entry(word)
+    words.set_default_index(words.get_index("<unk>"))
     model = KenLM(job["arpa"], words)
     trie = lib.Trie(len(labels), SILENCE)
     first = model.start(False)
@@ -55,16 +63,16 @@ def main() -> None:
     )
     decoder = lib.LexiconDecoder(options, trie, model, SILENCE, 0, words.get_index("<unk>"), [], False)
     loading = time.perf_counter() - start
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_memory()
     outputs, seconds = [], []
     for name in arrays.files:
         emissions = log_softmax(arrays[name])
-        start = time.perf_counter()
+        start = time.process_time()
         found = decoder.decode(emissions.ctypes.data, *emissions.shape)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         text = " ".join(words.get_entry(index) for index in found[0].words if index >= 0)
         outputs.append([(text, [], float(found[0].emittingModelScore), float(found[0].score))])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     result = {"outputs": outputs, "seconds": seconds, "loading": loading, "before": before, "peak": peak}
     Path(job["result"]).write_text(json.dumps(result))
 

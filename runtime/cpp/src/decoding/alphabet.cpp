@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "decoding/checks.hpp"
 #include "decoding/text.hpp"
@@ -56,6 +57,7 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
     const std::string& blank = vocabulary.tokens[static_cast<std::size_t>(vocabulary.blank)];
     const auto blank_id = static_cast<std::uint32_t>(vocabulary.blank);
     std::unordered_map<std::string, std::uint32_t> first;
+    std::unordered_set<std::string> texts;
     for (std::size_t index = 0; index < vocabulary.tokens.size(); ++index) {
         const std::string& text = vocabulary.tokens[index];
         Token token;
@@ -87,7 +89,7 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
             for (std::size_t position = 0; position < token.text.size(); ++token.length) {
                 letters_.push_back(next_code_point(token.text, position));
             }
-            if (token.length != 1) {
+            if (token.length != 1 || !texts.insert(token.text).second) {
                 spellings_ = vocabulary.tokens.size();
             }
         }

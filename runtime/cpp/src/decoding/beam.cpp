@@ -1,6 +1,7 @@
 #include "decoding/beam.hpp"
 
 #include <cmath>
+#include <mutex>
 #include <utility>
 
 #include "decoding/checks.hpp"
@@ -10,6 +11,7 @@ namespace w2vc::decoding {
 namespace {
 
 constexpr std::size_t kWidestBeam = 1'000'000;
+constexpr std::size_t kMostIdle = 64;
 
 void check_finite(double value, const char* name) {
     if (!std::isfinite(value)) {
@@ -43,13 +45,41 @@ void check(const BeamOptions& options) {
 
 }  // namespace
 
+class BeamDecoder::Idle {
+  public:
+    std::unique_ptr<BeamSearch> take(const Parts& parts) {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (!searches_.empty()) {
+                auto search = std::move(searches_.back());
+                searches_.pop_back();
+                return search;
+            }
+        }
+        return std::make_unique<BeamSearch>(parts);
+    }
+
+    void give_back(std::unique_ptr<BeamSearch> search) {
+        search->renew();
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (searches_.size() < kMostIdle) {
+            searches_.push_back(std::move(search));
+        }
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<BeamSearch>> searches_;
+};
+
 BeamState::BeamState(std::unique_ptr<BeamSearch> search) : search_(std::move(search)) {}
 BeamState::BeamState(BeamState&&) noexcept = default;
 BeamState& BeamState::operator=(BeamState&&) noexcept = default;
 BeamState::~BeamState() = default;
 
 BeamDecoder::BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const WordModel> language_model,
-                         BeamOptions options) {
+                         BeamOptions options)
+    : idle_(std::make_unique<Idle>()) {
     check(options);
     if (options.unigrams && !language_model) {
         throw Error("there are unigrams and no language model; expected both, or no unigrams");
@@ -71,9 +101,12 @@ BeamDecoder::BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const Wor
 BeamDecoder::~BeamDecoder() = default;
 
 std::vector<Hypothesis> BeamDecoder::decode(const Logits& logits) const {
-    BeamState state = start();
-    advance(state, logits);
-    return read(state);
+    check_logits(logits, parts_->vocabulary.tokens.size());
+    auto search = idle_->take(*parts_);
+    search->advance(logits);
+    auto readings = search->read();
+    idle_->give_back(std::move(search));
+    return readings;
 }
 
 BeamState BeamDecoder::start() const {

@@ -69,7 +69,10 @@ class BeamDecoder final : public Decoder {
     struct Parts;  // what a search reads
 
   private:
+    class Idle;  // searches that are done, whose memory the next ones take
+
     std::unique_ptr<const Parts> parts_;
+    std::unique_ptr<Idle> idle_;
 };
 
 }  // namespace w2vc::decoding

@@ -45,6 +45,11 @@ class FlatMap {
         return slots_[place].value;
     }
 
+    void clear() {
+        slots_.assign(slots_.size(), Slot{});
+        count_ = 0;
+    }
+
   private:
     struct Slot {
         std::uint64_t key = 0;

@@ -16,13 +16,35 @@ Stems::Stems(const BeamDecoder::Parts& parts) : parts_(parts) {
     for (const Token& token : parts.alphabet.tokens()) {
         first_bytes_.push_back(token.text.empty() ? 0 : static_cast<unsigned char>(token.text.front()));
     }
+    ambiguous_ = parts.alphabet.spellings() > 2;
+    clear();
+}
+
+void Stems::clear() {
+    pool_.clear();
+    stems_.clear();
+    scores_.clear();
+    starts_.clear();
+    parents_.clear();
+    unknown_.clear();
+    same_hash_.clear();
+    steps_.clear();
+    by_hash_.clear();
     Stem empty;
-    empty.range = parts.lexicon.all();
-    empty.hot = !parts.hotwords.empty();
-    stems_.push_back(empty);
-    scores_.push_back(0.0);
-    starts_.push_back(start_of(empty));
-    same_hash_.push_back(FlatMap::kNone);
+    empty.range = parts_.lexicon.all();
+    empty.hot = !parts_.hotwords.empty();
+    add(empty, 0.0, 0, false, kNone);
+}
+
+std::uint32_t Stems::add(const Stem& stem, double score, std::uint32_t parent, bool unknown,
+                         std::uint32_t same) {
+    stems_.push_back(stem);
+    scores_.push_back(score);
+    starts_.push_back(start_of(stem));
+    parents_.push_back(parent);
+    unknown_.push_back(unknown ? 1 : 0);
+    same_hash_.push_back(same);
+    return static_cast<std::uint32_t>(stems_.size() - 1);
 }
 
 std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token, double least) {
@@ -49,21 +71,23 @@ std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token, double least)
             return kNone;
         }
     }
-    starts_[stem].met_unknown |= unknown;
-    std::uint32_t& latest = by_hash_[std::hash<std::string>()(spelled_)];
-    for (std::uint32_t same = latest; same != kNone; same = same_hash_[same]) {
-        if (text(same) == spelled_ && stems_[same].closed == added.ends_word) {
-            return steps_[pair_key(stem, token)] = same;
+    std::size_t hash = 0;
+    std::uint32_t same = kNone;
+    if (ambiguous_) {  // otherwise a spelling has one last token, and one stem before that
+        hash = std::hash<std::string>()(spelled_);
+        same = by_hash_.get(hash);
+        for (std::uint32_t other = same; other != kNone; other = same_hash_[other]) {
+            if (text(other) == spelled_ && stems_[other].closed == added.ends_word) {
+                return steps_[pair_key(stem, token)] = other;
+            }
         }
     }
     made.offset = pool_.size();
     pool_ += spelled_;
-    const auto id = static_cast<std::uint32_t>(stems_.size());
-    scores_.push_back(score);
-    stems_.push_back(made);
-    starts_.push_back(start_of(made));
-    same_hash_.push_back(latest);
-    latest = id;
+    const std::uint32_t id = add(made, score, stem, unknown, same);
+    if (ambiguous_) {
+        by_hash_[hash] = id;
+    }
     return steps_[pair_key(stem, token)] = id;
 }
 
@@ -105,12 +129,18 @@ const Stems::Word& Stems::word(std::uint32_t stem) {
 }
 
 Texts::Texts(const BeamDecoder::Parts& parts, Stems& stems) : parts_(parts), stems_(stems) {
+    clear();
+}
+
+void Texts::clear() {
+    texts_.clear();
+    steps_.clear();
     Text empty;
-    if (parts.model) {
-        empty.state = parts.options.score_boundary ? parts.model->begin_state() : parts.model->empty_state();
+    if (parts_.model) {
+        empty.state =
+            parts_.options.score_boundary ? parts_.model->begin_state() : parts_.model->empty_state();
     }
     texts_.push_back(empty);
-    texts_[0].history = history_of(0);
 }
 
 std::uint32_t Texts::make(std::uint32_t text, std::uint32_t stem) {

@@ -28,19 +28,35 @@ class Stems {
 
     static constexpr std::uint32_t kNone = FlatMap::kNone;
 
+    // Forgets all but the empty one.
+    void clear();
+
     std::uint32_t extend(std::uint32_t stem, std::uint32_t token) {
         const std::uint32_t known = steps_.get(pair_key(stem, token));
         return known != kNone ? known : make(stem, token, -std::numeric_limits<double>::infinity());
     }
-    // The same, but kNone where it was never met and scores less than `least`.
+    // The same, but kNone where it scores less than `least` and no hypothesis of this step has it.
     std::uint32_t extend(std::uint32_t stem, std::uint32_t token, double least) {
         const Start& start = starts_[stem];
-        if (!start.met_unknown && !start.next[first_bytes_[token]] && start.unknown_score < least) {
+        if (!start.next[first_bytes_[token]] && start.unknown_score < least && start.step != step_) {
             return kNone;  // the common case: no word is spelled so
         }
         const std::uint32_t known = steps_.get(pair_key(stem, token));
-        return known != kNone ? known : make(stem, token, least);
+        const std::uint32_t found = known != kNone ? known : make(stem, token, least);
+        if (found != kNone && unknown_[found] != 0) {
+            starts_[stem].step = step_;
+        }
+        return found;
     }
+
+    // Begins a step, and then says which stems hypotheses have.
+    void begin_step() { ++step_; }
+    void use(std::uint32_t stem) {
+        if (unknown_[stem] != 0) {
+            starts_[parents_[stem]].step = step_;
+        }
+    }
+    std::size_t size() const { return stems_.size(); }
 
     // What language model and hotwords say of a word that may become this.
     double score(std::uint32_t stem) const { return scores_[stem]; }
@@ -74,10 +90,11 @@ class Stems {
     struct Start {
         std::bitset<256> next;  // bytes that known words go on with; all where tokens are to be looked at
         double unknown_score = 0.0;  // at best, of what goes on otherwise
-        bool met_unknown = false;    // something did
+        std::uint64_t step = 0;      // the last in which a hypothesis did
     };
 
     std::uint32_t make(std::uint32_t stem, std::uint32_t token, double least);
+    std::uint32_t add(const Stem& stem, double score, std::uint32_t parent, bool unknown, std::uint32_t same);
     Start start_of(const Stem& stem) const;
     double unknown_score(std::uint32_t length) const;
 
@@ -87,16 +104,23 @@ class Stems {
     std::vector<Stem> stems_;
     std::vector<double> scores_;
     std::vector<Start> starts_;
+    std::vector<std::uint32_t> parents_;  // one of those that it goes on from
+    std::vector<std::uint8_t> unknown_;   // whether no word starts so
+    std::uint64_t step_ = 0;
     std::vector<unsigned char> first_bytes_;  // of tokens
     FlatMap steps_;
     std::vector<std::uint32_t> same_hash_;  // the stem before with the same hash of its text
     FlatMap by_hash_;
+    bool ambiguous_ = false;  // whether one spelling can be made of other tokens
 };
 
 // Texts of whole words by id; 0 is the empty one.
 class Texts {
   public:
     Texts(const BeamDecoder::Parts& parts, Stems& stems);
+
+    // Forgets all but the empty text.
+    void clear();
 
     // The text that a finished word makes of a text; the same for the empty word.
     std::uint32_t extend(std::uint32_t text, std::uint32_t stem) {

@@ -9,6 +9,7 @@
 namespace w2vc::decoding {
 namespace {
 
+constexpr std::size_t kMostSpellings = std::size_t{1} << 14;
 constexpr std::size_t kStepsBeforeForgetting = std::size_t{1} << 20;
 
 double add_logs(double left, double right) {
@@ -21,6 +22,16 @@ double add_logs(double left, double right) {
 
 BeamSearch::BeamSearch(const BeamDecoder::Parts& parts)
     : parts_(parts), stems_(parts), texts_(parts, stems_), beams_(1), steps_limit_(kStepsBeforeForgetting) {}
+
+void BeamSearch::renew() {
+    if (stems_.size() > kMostSpellings) {
+        stems_.clear();
+    }
+    texts_.clear();
+    steps_.clear();
+    beams_.assign(1, Beam{});
+    frame_ = 0;
+}
 
 void BeamSearch::advance(const Logits& logits) {
     logp_.resize(logits.tokens);
@@ -55,6 +66,10 @@ void BeamSearch::expand_all(std::size_t best) {
     const std::size_t beams = beams_.size();
     least_ = -std::numeric_limits<double>::infinity();
     margin_ = std::log(static_cast<double>(std::min(beams, parts_.alphabet.spellings())));
+    stems_.begin_step();
+    for (const Beam& beam : beams_) {
+        stems_.use(beam.stem);
+    }
     for (const std::size_t first : {std::size_t{1}, std::min(beams, kFirst)}) {
         clear();
         expand(static_cast<std::uint32_t>(best), first);

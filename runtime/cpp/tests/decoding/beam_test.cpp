@@ -131,6 +131,32 @@ TEST_CASE("without a language model every text has the probability of all its pa
     }
 }
 
+TEST_CASE("tokens of one text are one, and a text has the paths of all its spellings") {
+    std::mt19937 random(8);
+    for (const auto& tokens :
+         {std::vector<std::string>{"", "a", "a", " "}, {"", "a", "b", "ab"}, {"", "a", "aa", " "}}) {
+        const Vocabulary vocabulary = vocabulary_of(tokens);
+        const auto values = random_logits(random, 5 * 4, 2.0F);
+        const Logits logits{values.data(), 5, 4};
+        // Two ids of one token are not apart: repeats of them are merged.
+        auto truth = all_texts(vocabulary, logits);
+        if (tokens[1] == tokens[2]) {
+            std::vector<float> joined;
+            for (std::size_t frame = 0; frame < 5; ++frame) {
+                const float* row = values.data() + frame * 4;
+                joined.insert(joined.end(), {row[0], std::log(std::exp(row[1]) + std::exp(row[2])), row[3]});
+            }
+            truth = all_texts(vocabulary_of({"", "a", " "}), {joined.data(), 5, 3});
+        }
+        const auto readings = BeamDecoder(vocabulary, nullptr, exhaustive()).decode(logits);
+        REQUIRE(readings.size() == truth.size());
+        for (const auto& reading : readings) {
+            REQUIRE(truth.count(reading.text) == 1);
+            CHECK(reading.score == doctest::Approx(std::log(truth.at(reading.text))).epsilon(1e-5));
+        }
+    }
+}
+
 TEST_CASE("with a language model every score is the sum of its parts, brute force") {
     std::mt19937 random(4);
     Vocabulary vocabulary = vocabulary_of({"", " ", "one", "two", "x"});
