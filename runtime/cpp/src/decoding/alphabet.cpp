@@ -81,6 +81,7 @@ Alphabet::Alphabet(const Vocabulary& vocabulary) {
                 if (ends_with(piece, kPiece)) {
                     piece.erase(piece.size() - kPiece.size());
                     token.ends_word = true;
+                    closes_ = true;
                 }
             } else if (vocabulary.phonemes && !delimited) {
                 token.action = Action::kStart;

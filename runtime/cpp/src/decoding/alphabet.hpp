@@ -29,6 +29,8 @@ class Alphabet {
     const std::vector<Token>& tokens() const { return tokens_; }
     // How many tokens a word can have had last and be spelled the same: the blank, and its end.
     std::size_t spellings() const { return spellings_; }
+    // Whether any token ends a word.
+    bool closes() const { return closes_; }
     // Throws Error where the alphabet has no token for a letter of a hotword.
     void check_hotword(const std::string& word) const;
 
@@ -36,6 +38,7 @@ class Alphabet {
     std::vector<Token> tokens_;
     std::vector<char32_t> letters_;
     std::size_t spellings_ = 2;
+    bool closes_ = false;
 };
 
 }  // namespace w2vc::decoding

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,20 +17,34 @@ namespace {
 constexpr std::size_t kChecksumStart = offsetof(CompactHeader, checksum) + sizeof(CompactHeader::checksum);
 static_assert(kChecksumStart % 8 == 0, "the checksum is taken over words of 8 bytes");
 
-// Four lanes of multiply and rotate: damage, not malice, is what it finds.
+constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15U;
+
+inline void take(std::uint64_t& lane, const std::uint8_t* data) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, data, sizeof word);
+    lane = (lane ^ word) * kPrime;
+    lane ^= lane >> 29U;
+}
+
+// Four lanes of multiply and shift, which a processor does at once: damage, not malice, is what it finds. The
+// size is of whole words of 8 bytes.
 std::uint64_t checksum_of(const std::uint8_t* data, std::size_t size) {
-    constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15U;
-    std::array<std::uint64_t, 4> lanes{1, 2, 3, 4};
-    const std::size_t words = size / 8;
-    for (std::size_t index = 0; index < words; ++index) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, data + index * 8, 8);
-        std::uint64_t& lane = lanes[index % 4];
-        lane = (lane ^ word) * kPrime;
-        lane ^= lane >> 29U;
+    std::uint64_t first = 1;
+    std::uint64_t second = 2;
+    std::uint64_t third = 3;
+    std::uint64_t fourth = 4;
+    std::size_t at = 0;
+    for (; at + 32 <= size; at += 32) {
+        take(first, data + at);
+        take(second, data + at + 8);
+        take(third, data + at + 16);
+        take(fourth, data + at + 24);
+    }
+    for (; at + 8 <= size; at += 8) {
+        take(first, data + at);
     }
     std::uint64_t sum = size;
-    for (const std::uint64_t lane : lanes) {
+    for (const std::uint64_t lane : {first, second, third, fourth}) {
         sum = (sum ^ lane) * kPrime;
         sum ^= sum >> 32U;
     }

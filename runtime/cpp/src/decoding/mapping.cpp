@@ -51,7 +51,8 @@ Mapping Mapping::of_file(const std::string& path) {
     Mapping mapping;
     const auto size = static_cast<std::size_t>(status.st_size);
     if (size != 0) {
-        void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+        // All of it is read at once, for its checksum.
+        void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file.get(), 0);
         if (address == MAP_FAILED) {
             fail(path);
         }

@@ -90,6 +90,7 @@ void BeamSearch::clear() {
 void BeamSearch::expand(std::uint32_t index, std::size_t beams) {
     const Token& token = parts_.alphabet.tokens()[index];
     const auto logp = static_cast<double>(logp_[index]);
+    const bool closes = parts_.alphabet.closes();
     merged_.reset(beams);
     for (std::uint32_t source = 0; source < beams; ++source) {
         const Beam& beam = beams_[source];
@@ -102,7 +103,7 @@ void BeamSearch::expand(std::uint32_t index, std::size_t beams) {
             add(texts_.extend(beam.text, beam.stem), 0, index, source, acoustic);
             continue;
         }
-        const bool starts = token.action == Action::kStart || stems_.closed(beam.stem);
+        const bool starts = token.action == Action::kStart || (closes && stems_.closed(beam.stem));
         const std::uint32_t text = starts ? texts_.extend(beam.text, beam.stem) : beam.text;
         const double least = least_ - margin_ - acoustic - texts_.score(text);
         const std::uint32_t before = starts ? 0 : beam.stem;

@@ -9,7 +9,8 @@ class BeamSearch {
   public:
     explicit BeamSearch(const BeamDecoder::Parts& parts);
 
-    // Makes it a new search, which keeps the memory of this one, and its spellings where they are not too many.
+    // Makes it a new search, which keeps the memory of this one, and its spellings where they are not too
+    // many.
     void renew();
     // Takes the frames of logits that were checked.
     void advance(const Logits& logits);
