@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -19,9 +22,26 @@ struct Clip {
     std::size_t count = 0;
 };
 
+// Leaves new values as they are in memory: all of them are written once.
+template <typename T>
+struct Unwritten : std::allocator<T> {
+    template <typename U>
+    struct rebind {
+        using other = Unwritten<U>;
+    };
+    template <typename U>
+    void construct(U* place) noexcept {
+        ::new (static_cast<void*>(place)) U;
+    }
+    template <typename U, typename... Arguments>
+    void construct(U* place, Arguments&&... arguments) {
+        ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+    }
+};
+
 // What a graph takes: values float32 [batch, time] or [batch, time, width], mask int64 [batch, time].
 struct Inputs {
-    std::vector<float> values;
+    std::vector<float, Unwritten<float>> values;
     std::vector<std::int64_t> shape;
     std::vector<std::int64_t> mask;
 };

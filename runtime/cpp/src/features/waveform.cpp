@@ -17,7 +17,7 @@ class WaveformExtractor final : public Extractor {
         Inputs inputs;
         inputs.shape = {static_cast<std::int64_t>(clips.size()), static_cast<std::int64_t>(longest)};
         inputs.values.resize(clips.size() * longest);
-        inputs.mask.resize(clips.size() * longest);
+        inputs.mask.reserve(clips.size() * longest);
         const bool whole = padding == Padding::hf_exact && !recipe_.return_attention_mask;
         for (std::size_t row = 0; row < clips.size(); ++row) {
             const Clip& clip = clips[row];
@@ -27,7 +27,9 @@ class WaveformExtractor final : public Extractor {
             else
                 std::copy_n(clip.samples, clip.count, values);
             std::fill(values + clip.count, values + longest, static_cast<float>(recipe_.padding_value));
-            std::fill_n(inputs.mask.data() + row * longest, whole ? longest : clip.count, 1);
+            const std::size_t valid = whole ? longest : clip.count;
+            inputs.mask.insert(inputs.mask.end(), valid, 1);
+            inputs.mask.insert(inputs.mask.end(), longest - valid, 0);
         }
         return inputs;
     }
