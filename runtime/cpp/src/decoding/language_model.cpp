@@ -13,14 +13,12 @@ constexpr std::string_view kKenlmMagic = "mmap lm http://kheafield.com/code";
 }  // namespace
 
 std::shared_ptr<const LanguageModel> LanguageModel::open(const std::string& path) {
-    Mapping mapping = Mapping::of_file(path);
-    const std::string_view start(reinterpret_cast<const char*>(mapping.data()),
-                                 std::min(mapping.size(), kKenlmMagic.size()));
+    const std::string start = start_of_file(path, kKenlmMagic.size());
     if (start == kKenlmMagic) {
         throw Error(path + " is a binary file of KenLM; expected the ARPA file that it was built from");
     }
     if (is_compact(start)) {
-        return of(std::move(mapping), path);
+        return of(Mapping::of_file(path), path);
     }
     return of(compile(read_arpa(path)), path, false);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -34,13 +35,8 @@ class Descriptor {
     throw Error("cannot read " + path + ": " + std::generic_category().message(errno));
 }
 
-}  // namespace
-
-Mapping::Mapping(std::vector<std::uint64_t> words, std::size_t size)
-    : words_(std::move(words)), size_(size) {}
-
-Mapping Mapping::of_file(const std::string& path) {
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+// In bytes, of a regular file.
+std::size_t size_of(const Descriptor& file, const std::string& path) {
     struct stat status {};
     if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
         fail(path);
@@ -48,8 +44,29 @@ Mapping Mapping::of_file(const std::string& path) {
     if (!S_ISREG(status.st_mode)) {
         throw Error(path + " is not a file; expected a language model");
     }
+    return static_cast<std::size_t>(status.st_size);
+}
+
+}  // namespace
+
+std::string start_of_file(const std::string& path, std::size_t size) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string start(std::min(size, size_of(file, path)), '\0');
+    const ssize_t count = ::read(file.get(), start.data(), start.size());
+    if (count < 0) {
+        fail(path);
+    }
+    start.resize(static_cast<std::size_t>(count));
+    return start;
+}
+
+Mapping::Mapping(std::vector<std::uint64_t> words, std::size_t size)
+    : words_(std::move(words)), size_(size) {}
+
+Mapping Mapping::of_file(const std::string& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const std::size_t size = size_of(file, path);
     Mapping mapping;
-    const auto size = static_cast<std::size_t>(status.st_size);
     if (size != 0) {
         // All of it is read at once, for its checksum.
         void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file.get(), 0);

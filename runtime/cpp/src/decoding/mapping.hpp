@@ -31,4 +31,7 @@ class Mapping {
     std::size_t size_ = 0;
 };
 
+// The first `size` bytes of a file, or all of a shorter one. Throws Error where it is none or cannot be read.
+std::string start_of_file(const std::string& path, std::size_t size);
+
 }  // namespace w2vc::decoding

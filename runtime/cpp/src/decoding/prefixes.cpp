@@ -62,7 +62,9 @@ std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token, double least)
     if (score < least && !parent.hot) {
         return kNone;
     }
-    spelled_.assign(text(stem)).append(added.text);
+    if (parent.hot || ambiguous_) {
+        spelled_.assign(text(stem)).append(added.text);
+    }
     if (parent.hot) {
         const auto promise = parts_.hotwords.promise(spelled_);
         made.hot = promise.has_value();
@@ -83,7 +85,7 @@ std::uint32_t Stems::make(std::uint32_t stem, std::uint32_t token, double least)
         }
     }
     made.offset = pool_.size();
-    pool_ += spelled_;
+    pool_.append(pool_, parent.offset, parent.size).append(added.text);
     const std::uint32_t id = add(made, score, stem, unknown, same);
     if (ambiguous_) {
         by_hash_[hash] = id;
