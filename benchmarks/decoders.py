@@ -50,7 +50,11 @@ def speed(folder: Path, utterances: int) -> None:
         ratio = median[name] / median["w2vc-native"]
         print(f"| {name} | {shown} | {ratio:.1f} | {row['loading']:.2f} s | {memory} |")
     cores = os.cpu_count()
-    print(f"a batch on {cores} threads takes {own['batch_1'] / own[f'batch_{cores}']:.2f} times less than on one")
+    (alone, spent), (together, in_all) = own["batch_1"], own[f"batch_{cores}"]
+    print(
+        f"a batch on {cores} threads: {alone / together:.2f} times as fast as on one, "
+        f"{in_all / spent:.2f} times its processor time"
+    )
     errors = {name: word_errors([each[0][0] for each in row["outputs"]], made.texts) for name, row in rows.items()}
     print("words wrong, of texts that were cut or repeated to length: " + str(errors))
 
