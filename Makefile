@@ -9,13 +9,15 @@ READY := $(VENV)/.ready
 OLDER := $(VENV)/transformers-4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-transformers-4 lint
+.PHONY: help demo test test-all test-transformers-4 lint native native-checks
 
 help:
 	@echo 'make demo   export three small models, verify them, transcribe and classify recordings'
 	@echo 'make test   run the tests, of the matrix a part that has every value of every axis'
 	@echo 'make test-all   run the tests, the whole matrix included'
 	@echo 'make lint   run the linters and the type checker'
+	@echo 'make native   build the native runtime, run its tests, and the examples against what is installed'
+	@echo 'make native-checks   run it under sanitizers and valgrind, fuzz it, and cross-build it for aarch64'
 	@echo 'make test-transformers-4   compare with transformers 4.57 too'
 
 $(RUNS): pyproject.toml constraints.txt
@@ -67,3 +69,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+native: $(READY)
+	$(BIN)/python -m pytest tests/native
+
+native-checks: $(READY)
+	PYTHON=$(abspath $(BIN))/python runtime/cpp/scripts/check

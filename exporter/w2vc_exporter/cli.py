@@ -86,6 +86,10 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportOptions:
         help="recordings to measure the ranges of int8 on; transcripts are passed over",
     )
     parser.add_argument(
+        "--lm", type=Path, metavar="FILE",
+        help="language model to put into the bundle: ARPA, or a directory as Hugging Face has it; needs w2vc-native",
+    )  # fmt: skip
+    parser.add_argument(
         "--hidden-states", type=_layers, default=(), metavar="LAYERS",
         help="head base: hidden states to give besides the last, such as 0,6,12 or all",
     )  # fmt: skip

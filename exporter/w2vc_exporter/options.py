@@ -72,6 +72,8 @@ class ExportOptions:
     computes for a padded batch).
     hidden_states: for head ``base``, which hidden states to give besides the last: numbers of layers (0 is what goes
     into the first), or ``all``.
+    lm: a language model to put into the bundle: an ARPA file, plain or gzip, or a directory as
+    ``Wav2Vec2ProcessorWithLM`` writes it, such as the checkpoint's own. Needs w2vc-native.
     tensorrt: compile each graph to a TensorRT engine too, which needs no GPU. targets, profiles, ep_context: what for;
     those of `EngineOptions`.
     output: directory to write; None names it after the checkpoint, head and precision, in the working directory.
@@ -91,6 +93,7 @@ class ExportOptions:
     force: bool = False
     target_lang: str | None = None
     hidden_states: tuple[int, ...] | Literal["all"] = ()
+    lm: str | Path | None = None
     tensorrt: bool = False
     targets: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
@@ -117,6 +120,8 @@ class ExportOptions:
             raise ExportError(f"hidden states are given by head 'base', not by {self.task!r}")
         if self.head is not None and self.target_lang is not None and self.task != "ctc":
             raise ExportError(f"a target language belongs to head 'ctc', not to {self.task!r}")
+        if self.head is not None and self.lm is not None and self.task != "ctc":
+            raise ExportError(f"a language model belongs to head 'ctc', not to {self.task!r}")
         if (self.targets or self.profiles or self.ep_context) and not self.tensorrt:
             asked = "--ep-context is" if self.ep_context else "targets and profiles are"
             raise ExportError(f"{asked} for engines, and none is asked for; add --tensorrt")

@@ -19,6 +19,8 @@ import onnx_ir as ir
 
 from w2vc_runtime.bundle import FILE_NAME as MANIFEST
 from w2vc_runtime.bundle import file_entry
+from w2vc_runtime.decoding.language_model import DIRECTORY as MODEL_DIRECTORY
+from w2vc_runtime.decoding.language_model import LANGUAGE_MODEL
 from w2vc_runtime.documents.reader import DocumentError, read_document
 from w2vc_runtime.engines.compiler import FOLDER as ENGINES
 from w2vc_runtime.verify.again import PAGE, REPORT
@@ -35,7 +37,7 @@ REJECTED = ".rejected"
 # What there can be in a bundle, of this and of earlier versions: `--force` replaces a directory of these and no other.
 WRITTEN = (
     MANIFEST, f".{MANIFEST}.partial", REPORT, PAGE, VERIFICATION, "model*.onnx", "model*.onnx.data",
-    f"{ENGINES}/*.plan", f"{ENGINES}/*.onnx", *COPIED,
+    f"{LANGUAGE_MODEL}/*", f"{LANGUAGE_MODEL}/{MODEL_DIRECTORY}/*", f"{ENGINES}/*.plan", f"{ENGINES}/*.onnx", *COPIED,
 )  # fmt: skip
 # Of Linux's renameat2(2).
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -128,10 +130,10 @@ def objection(path: Path) -> str | None:
     entries = sorted(path.iterdir())
     if entries and not _has_mark(path):
         return "is not a bundle"
-    folder = path / ENGINES
-    if folder in entries and folder.is_dir() and not folder.is_symlink():
-        entries.remove(folder)
-        entries += sorted(folder.iterdir())
+    for folder in (path / ENGINES, path / LANGUAGE_MODEL, path / LANGUAGE_MODEL / MODEL_DIRECTORY):
+        if folder in entries and folder.is_dir() and not folder.is_symlink():
+            entries.remove(folder)
+            entries += sorted(folder.iterdir())
     for entry in entries:
         name = entry.relative_to(path).as_posix()
         if not entry.is_file() or not any(fnmatch.fnmatchcase(name, pattern) for pattern in WRITTEN):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,13 @@ from .batching.buckets import buckets
 from .batching.ordered import Outcome, outcomes
 from .bundle import Bundle, Manifest
 from .bundle.interface import TIME_MASK, Arrays, TimeMask
-from .chunking.collect import Piece, collector_for
+from .chunking.collect import Collector, Piece, collector_for
 from .chunking.plan import ChunkOptions, Plan, plan_for
 from .chunking.run import Heard, answer, pieces
+from .decoding import DECODERS, BeamOptions, Decoder
+from .decoding.language_model import LANGUAGE_MODEL
 from .errors import AudioError, InferenceError, OptionError, TooLongError, W2vcError
-from .results import ANSWERS, Outputs, Result
+from .results import ANSWERS, Alignment, Alignments, Outputs, Result, transcripts
 from .sessions.base import Session
 from .sessions.checked import CheckedSession
 from .sessions.footprint import Footprint
@@ -42,12 +45,19 @@ class Model:
     (frame-classification), `Embedding` (xvector), `HiddenStates` (base) or `Pretraining` (pretraining).
     """
 
-    def __init__(self, manifest: Manifest, session: Session, footprint: Footprint | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: Session,
+        footprint: Footprint | None = None,
+        decoder: Decoder | None = None,
+    ) -> None:
         self.manifest = manifest
         self.interface = manifest.interface
         self._session = session
         self._footprint = footprint
-        self._answer = ANSWERS[manifest.head](manifest)
+        self._decoder = decoder
+        self._answer = ANSWERS[manifest.head](manifest) if decoder is None else transcripts(manifest, decoder)
 
     @property
     def provider(self) -> str:
@@ -199,7 +209,7 @@ class Model:
         `FrameLabels` as ever, the others `Windows`, or one answer where ``options.pooled`` asks for it. A recording
         that fits one chunk has the answer of a call, but for `Windows`.
         """
-        return answer(self, source, self.plan(options), collector_for(self.manifest, options.pooled), heard)
+        return answer(self, source, self.plan(options), self._collector(options), heard)
 
     def stream(
         self,
@@ -211,9 +221,25 @@ class Model:
         That is a `Word` for head ``ctc``, and for the others a `Window`. A word waits for its chunk and the context
         behind it: at most ``plan(options).latency_seconds``, and the time to compute.
         """
-        collector = collector_for(self.manifest, options.pooled, kept=False)
+        collector = self._collector(options, kept=False)
         for new in pieces(self, source, self.plan(options), collector):
             yield from new
+
+    def align(self, source: AudioSource, text: str) -> Alignment:
+        """When each word of a known text is said in a recording (head ``ctc``).
+
+        text: words in whatever case. ``*`` stands for any speech, ``[word]`` may be left out. Raises `OptionError` on
+        another head, and on text that the vocabulary cannot spell or that the recording is too short for, and
+        `MissingExtraError` without w2vc-native.
+        """
+        if self.manifest.head != "ctc":
+            raise OptionError(f"alignment is for head 'ctc'; this bundle has head {self.manifest.head!r}")
+        alignments = Alignments(self.manifest)
+        clip = self.read(source)
+        return alignments(self.outputs([clip])[0], text, len(clip) / self.interface.sampling_rate)
+
+    def _collector(self, options: ChunkOptions, kept: bool = True) -> Collector:
+        return collector_for(self.manifest, options.pooled, kept, self._decoder)
 
     def fits(self, batch: int, samples: int) -> bool:
         """Whether there is memory for a batch of so many clips, padded to so many samples; true where nobody knows."""
@@ -292,7 +318,12 @@ def _expect_finite(what: str, values: NDArray) -> None:
 
 
 def load(
-    bundle: str | os.PathLike[str], provider: str = "auto", precision: str | None = None, warm_up: bool = False
+    bundle: str | os.PathLike[str],
+    provider: str = "auto",
+    precision: str | None = None,
+    warm_up: bool = False,
+    decoder: str = "greedy",
+    beam: BeamOptions | None = None,
 ) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
@@ -301,11 +332,30 @@ def load(
     else CUDA, else OpenVINO where it is installed on an x86, else ``cpu``; ``w2vc info`` says which and why, and the
     logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first. warm_up: do
     beforehand what an engine does for the first clips of each length, so that a service is fast from its first answer.
-    Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider here) or `MissingExtraError`.
+    decoder: for head ``ctc``, ``greedy`` or ``beam``, which searches as ``beam`` says, by default with the language
+    model of the bundle where it has one. Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider
+    here, options that do not fit) or `MissingExtraError`.
     """
     read = Bundle.read(Path(bundle))
     read.check()
+    decodes = _decoder(read, decoder, beam)
     session = CheckedSession(open_bundle(read, read.graph(precision), provider), read.interface)
     if warm_up:
         session.warm_up()
-    return Model(read.manifest, session, Footprint.of(read, session.provider))
+    return Model(read.manifest, session, Footprint.of(read, session.provider), decodes)
+
+
+def _decoder(bundle: Bundle, name: str, options: BeamOptions | None) -> Decoder | None:
+    """What decodes; None for what a head does by itself."""
+    if name not in DECODERS:
+        raise OptionError(f"unknown decoder {name!r}; known: {', '.join(DECODERS)}")
+    if name == "greedy":
+        if options is not None:
+            raise OptionError("language models, hotwords and several texts are for decoder 'beam'; ask for it")
+        return None
+    if bundle.manifest.ctc is None:
+        raise OptionError(f"decoder {name!r} is for head 'ctc'; this bundle has head {bundle.manifest.head!r}")
+    options = options or BeamOptions()
+    if options.lm is None and any(file.startswith(f"{LANGUAGE_MODEL}/") for file in bundle.manifest.files):
+        options = dataclasses.replace(options, lm=bundle.path / LANGUAGE_MODEL)
+    return DECODERS[name](bundle.manifest.ctc, options)

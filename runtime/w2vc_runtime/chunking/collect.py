@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from w2vc_runtime.bundle import Manifest
-from w2vc_runtime.decoding import GreedyDecoder
+from w2vc_runtime.decoding import Decoder, GreedyDecoder
 from w2vc_runtime.errors import OptionError
 from w2vc_runtime.results import (
     ANSWERS,
@@ -44,9 +44,9 @@ class Collector(Protocol):
 class Transcribed:
     """One transcript: tokens and words that go on in the next chunk are one."""
 
-    def __init__(self, manifest: Manifest, kept: bool = True) -> None:
+    def __init__(self, manifest: Manifest, kept: bool = True, decoder: Decoder | None = None) -> None:
         assert manifest.ctc is not None
-        self._stream = GreedyDecoder(manifest.ctc).stream()
+        self._stream = (decoder or GreedyDecoder(manifest.ctc)).stream()
         self._seconds = frame_seconds(manifest)
         self._words: list[Word] = []
         self._kept = kept
@@ -147,11 +147,17 @@ COLLECTORS: dict[str, Callable[[Manifest, bool], Collector]] = {
 POOLED = ("base", "sequence-classification", "xvector")
 
 
-def collector_for(manifest: Manifest, pooled: bool = False, kept: bool = True) -> Collector:
+def collector_for(
+    manifest: Manifest, pooled: bool = False, kept: bool = True, decoder: Decoder | None = None
+) -> Collector:
     """What makes the answer of a head. kept: for `Collector.result`, which is not to be asked for without it.
+
+    decoder: of head ``ctc``; by default the greedy one.
 
     Raises `OptionError` where there is no pooled answer.
     """
+    if decoder is not None and not pooled:
+        return Transcribed(manifest, kept, decoder)
     if not pooled:
         return COLLECTORS[manifest.head](manifest, kept)
     if manifest.head not in POOLED:

@@ -13,6 +13,7 @@ from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
 from w2vc_runtime.sessions.select import NAMES, survey
 from w2vc_runtime.verify.again import table, verify_bundle
 
+from .align import add_align_arguments
 from .engine_arguments import add_engine_arguments
 from .program import (
     DONE,
@@ -145,6 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     add_run_arguments(command)
     command.set_defaults(command=_run_command)
 
+    command = commands.add_parser("align", help="say when the words of a known text are said; needs w2vc-native")
+    add_align_arguments(command)
+
     command = commands.add_parser("serve", help="answer over HTTP: OpenAI's clients, live audio, a page")
     add_serve_arguments(command)
 
@@ -175,7 +179,7 @@ def _compile_command(arguments: argparse.Namespace) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     values = {name: value for name, value in vars(arguments).items() if name != "command"}
-    return run(RunOptions(**{**values, "audio": tuple(arguments.audio)}))
+    return run(RunOptions(**{**values, "audio": tuple(arguments.audio), "hotwords": tuple(arguments.hotwords)}))
 
 
 if __name__ == "__main__":

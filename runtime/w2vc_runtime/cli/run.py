@@ -13,6 +13,7 @@ from pathlib import Path
 
 from w2vc_runtime.batching.ordered import Outcome
 from w2vc_runtime.chunking.plan import ChunkOptions
+from w2vc_runtime.decoding import DECODERS, BeamOptions
 from w2vc_runtime.errors import MissingExtraError, OptionError, TooLongError, W2vcError
 from w2vc_runtime.model import Model, load
 from w2vc_runtime.results import Result
@@ -44,6 +45,18 @@ class RunOptions:
     chunk_seconds: float | None = None
     context_seconds: float | None = None
     pooled: bool = False
+    decoder: str = "greedy"
+    lm: Path | None = None
+    hotwords: tuple[tuple[str, float], ...] = ()
+    nbest: int | None = None
+    beam_width: int | None = None
+
+    @property
+    def beam(self) -> BeamOptions | None:
+        """How to search beams; None where nothing is said of it."""
+        given = {"lm": self.lm, "nbest": self.nbest, "beam_width": self.beam_width, "hotwords": dict(self.hotwords)}
+        given = {name: value for name, value in given.items() if value}
+        return BeamOptions(**given) if given else None  # type: ignore[arg-type]
 
     @property
     def chunks(self) -> ChunkOptions:
@@ -66,6 +79,19 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="threads that read recordings ahead; default: 1, in between"
     )
+    command.add_argument("--decoder", choices=DECODERS, default="greedy", help="of head ctc; default: greedy")
+    command.add_argument(
+        "--lm",
+        type=Path,
+        metavar="FILE",
+        help="language model of decoder beam: ARPA, or a directory as Hugging Face has it",
+    )
+    command.add_argument(
+        "--hotword", dest="hotwords", type=_hotword, action="append", default=[], metavar="WORD=WEIGHT",
+        help="a word that decoder beam prefers, and how much; may be given several times",
+    )  # fmt: skip
+    command.add_argument("--nbest", type=int, metavar="N", help="texts of decoder beam, in JSON; default: 1")
+    command.add_argument("--beam-width", type=int, metavar="N", help="of decoder beam; default: 100")
     command.add_argument(
         "--chunk-seconds",
         type=float,
@@ -86,12 +112,22 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _hotword(text: str) -> tuple[str, float]:
+    word, _, weight = text.rpartition("=")
+    try:
+        if word:
+            return word, float(weight)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not WORD=WEIGHT, such as NASA=10")
+
+
 def run(options: RunOptions) -> int:
     """Answer for files on standard output or into a directory; a bad file fails alone, whatever its error."""
     named = _paths(options)
     targets = _targets(options, named)
     paths = [path for path, _ in named]
-    model = load(options.bundle, options.provider, options.precision)
+    model = load(options.bundle, options.provider, options.precision, decoder=options.decoder, beam=options.beam)
     if options.format in SUBTITLES and model.manifest.head != "ctc":
         formats = ", ".join(name for name in FORMATS if name not in SUBTITLES)
         raise OptionError(

@@ -24,15 +24,30 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """Why a hypothesis comes before others: natural logarithms.
+
+    total: by which they are ordered, the sum of the others. acoustic: of all paths that were kept. language: what
+    language model and hotwords added.
+    """
+
+    total: float
+    acoustic: float
+    language: float
+
+
+@dataclass(frozen=True)
 class Hypothesis:
     """What is said in a clip, as a decoder reads its logits.
 
-    tokens: characters or phonemes, word delimiters among them. words: the tokens between delimiters.
+    tokens: characters or phonemes, word delimiters among them. words: the tokens between delimiters. scores: None of a
+    decoder that weighs nothing.
     """
 
     text: str
     tokens: tuple[Span, ...]
     words: tuple[Span, ...]
+    scores: Scores | None = None
 
 
 class Decoder(Protocol):
@@ -43,6 +58,9 @@ class Decoder(Protocol):
 
         Raises `InferenceError` on NaN and infinite ones.
         """
+
+    def hypotheses(self, logits: NDArray[np.floating]) -> list[Hypothesis]:
+        """As many as the decoder gives, best first."""
 
     def stream(self) -> DecodingStream:
         """The same for a clip whose logits come in pieces."""

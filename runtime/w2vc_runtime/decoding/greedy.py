@@ -56,6 +56,9 @@ class GreedyDecoder:
         words = [*self.words(letters, tokens), *([self.word(letters)] if letters else [])]
         return Hypothesis(self.text(token.text for token in tokens), tokens, tuple(words))
 
+    def hypotheses(self, logits: NDArray[np.floating]) -> list[Hypothesis]:
+        return [self.decode(logits)]
+
     def stream(self) -> GreedyStream:
         """The same for a clip whose logits come in pieces; see `Decoder.stream`."""
         return GreedyStream(self)

@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from w2vc_runtime.bundle import Manifest
 
+from .alignment import Alignment, Alignments
 from .base import MULTI_LABEL, REGRESSION, Answer, Outputs, Result, frame_seconds
 from .classification import Classification, Score, classifications
 from .embedding import Embedding, embeddings
 from .frame_labels import FrameLabels, Segment, frame_labels
 from .hidden_states import HiddenStates, hidden_states
 from .pretraining import Pretraining, pretrainings
-from .transcript import Transcript, Word, timed, transcripts
+from .transcript import Alternative, Transcript, Word, timed, transcripts
 from .windows import Window, Windows
 
 ANSWERS: dict[str, Callable[[Manifest], Answer]] = {
@@ -29,7 +30,27 @@ ANSWERS: dict[str, Callable[[Manifest], Answer]] = {
 }
 
 __all__ = [
-    "ANSWERS", "MULTI_LABEL", "REGRESSION", "Answer", "Classification", "Embedding", "FrameLabels", "HiddenStates",
-    "Outputs", "Pretraining", "Result", "Score", "Segment", "Transcript", "Window", "Windows", "Word",
-    "frame_seconds", "timed",
+    "ANSWERS",
+    "MULTI_LABEL",
+    "REGRESSION",
+    "Alignment",
+    "Alignments",
+    "Alternative",
+    "Answer",
+    "Classification",
+    "Embedding",
+    "FrameLabels",
+    "HiddenStates",
+    "Outputs",
+    "Pretraining",
+    "Result",
+    "Score",
+    "Segment",
+    "Transcript",
+    "Window",
+    "Windows",
+    "Word",
+    "frame_seconds",
+    "timed",
+    "transcripts",
 ]  # fmt: skip

@@ -57,7 +57,8 @@ def probabilities(logits: NDArray, problem_type: str) -> NDArray[np.float32]:
     if problem_type == REGRESSION:
         return logits
     if problem_type == MULTI_LABEL:
-        return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)  # the logistic function, without overflow
+        # The logistic function, without overflow; in float32 its last digit would be the processor's.
+        return (0.5 * (1.0 + np.tanh(np.multiply(0.5, logits, dtype=np.float64)))).astype(np.float32)
     exponentials = np.exp(np.subtract(logits, logits.max(axis=-1, keepdims=True), dtype=np.float64))
     return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from w2vc_runtime.bundle import Manifest
-from w2vc_runtime.decoding import GreedyDecoder, Span
+from w2vc_runtime.decoding import Decoder, GreedyDecoder, Span
 
 from .base import Answer, Outputs, Result, Table, frame_seconds
+
+SCORES = ("score", "acoustic_score", "language_score")
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,28 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another text that a recording may be. score: natural logarithm, by which they are ordered; see `Scores`."""
+
+    text: str
+    score: float
+    acoustic_score: float
+    language_score: float
+
+
+@dataclass(frozen=True)
 class Transcript:
     """Text of a recording with its words in time (head ``ctc``).
 
     duration: seconds of audio. A word's confidence is the geometric mean, over its letters, of the highest probability
-    that the model gave the letter in the frames where it emitted it.
+    that the model gave the letter in the frames where it emitted it. alternatives: what a decoder that was asked for
+    several texts found, best first, the text itself among them.
     """
 
     text: str
     words: tuple[Word, ...]
     duration: float
+    alternatives: tuple[Alternative, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; times to a millisecond, confidences to four digits."""
@@ -44,7 +57,12 @@ class Transcript:
             {"text": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "confidence": round(w.confidence, 4)}
             for w in self.words
         ]
-        return {**dataclasses.asdict(self), "words": words, "duration": round(self.duration, 3)}
+        alternatives = [
+            {"text": each.text, **{name: round(getattr(each, name), 4) for name in SCORES}}
+            for each in self.alternatives
+        ]
+        found = {"alternatives": alternatives} if alternatives else {}
+        return {"text": self.text, "words": words, "duration": round(self.duration, 3), **found}
 
     def to_text(self) -> str:
         """The recognised text."""
@@ -63,13 +81,15 @@ def timed(words: Iterable[Span], seconds: float) -> tuple[Word, ...]:
     return tuple(Word(word.text, word.start * seconds, word.end * seconds, word.confidence) for word in words)
 
 
-def transcripts(manifest: Manifest) -> Answer:
-    """Logits [frames, vocabulary] to a `Transcript`."""
+def transcripts(manifest: Manifest, decoder: Decoder | None = None) -> Answer:
+    """Logits [frames, vocabulary] to a `Transcript`. decoder: by default the greedy one."""
     assert manifest.ctc is not None
-    decoder, seconds = GreedyDecoder(manifest.ctc), frame_seconds(manifest)
+    chosen, seconds = decoder or GreedyDecoder(manifest.ctc), frame_seconds(manifest)
 
     def answer(outputs: Outputs, duration: float) -> Result:
-        read = decoder.decode(outputs["logits"])
-        return Transcript(read.text, timed(read.words, seconds), duration)
+        found = chosen.hypotheses(outputs["logits"])
+        scored = [(each.text, each.scores) for each in found if each.scores is not None]
+        several = (Alternative(text, of.total, of.acoustic, of.language) for text, of in scored)
+        return Transcript(found[0].text, timed(found[0].words, seconds), duration, tuple(several) if scored[1:] else ())
 
     return answer

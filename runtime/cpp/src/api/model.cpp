@@ -1,0 +1,253 @@
+#include "api/model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <new>
+
+#include "bundle/files.hpp"
+#include "decoding/greedy.hpp"
+#include "results/answer.hpp"
+#include "sessions/checked.hpp"
+#include "support/text.hpp"
+
+namespace w2vc {
+namespace {
+
+// Padding of a batch, as a share of what is padded: more of it costs more than running twice.
+constexpr double kMostPadding = 0.25;
+// Floats that hold integers of 32 bits are that large. What is larger is no sound, and its squares leave
+// float32.
+constexpr float kLoudest = 2147483648.0f;
+
+bool finite(const float* values, std::size_t count) {
+    // A sum of products with 0 is 0 unless one of them is not finite, and is computed many at once.
+    float sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += values[i] * 0.0f;
+    return sum == 0;
+}
+
+void expect_finite(const std::string& what, const float* values, std::size_t count) {
+    if (!finite(values, count)) {
+        throw Error(ErrorKind::inference,
+                    what + " are not finite: there is NaN or infinity among them; expected finite values");
+    }
+}
+
+Error inaudible(const std::string& problem) {
+    return {ErrorKind::audio, "audio " + problem};
+}
+
+template <typename Value>
+std::string formatted(const char* format, Value value) {
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, format, value);
+    return buffer;
+}
+
+}  // namespace
+
+Model::Model(const std::string& bundle, const std::string& precision, const sessions::OpenOptions& options)
+    : manifest_(bundle::Manifest::read(bundle)) {
+    bundle::check_files(bundle, manifest_);
+    const bundle::Graph& graph = bundle::find_graph(bundle, manifest_, precision);
+    extractor_ = features::make_extractor(manifest_.features);
+    session_ = sessions::open(bundle, manifest_, graph, options);
+    footprint_ = sessions::Footprint::of(bundle, manifest_, provider());
+    if (manifest_.ctc)
+        decoder_ = std::make_unique<decoding::GreedyDecoder>(results::vocabulary_of(manifest_));
+}
+
+std::vector<Outcome> Model::run(const std::vector<Sound>& sounds, std::size_t batch_size,
+                                const decoding::Decoder* decoder) const {
+    if (batch_size < 1) throw Error(ErrorKind::argument, "batch_size must be at least 1, got 0");
+    std::vector<std::optional<Outcome>> outcomes(sounds.size());
+    Indices heard;
+    for (std::size_t index = 0; index < sounds.size(); ++index) {
+        try {
+            check(sounds[index]);
+            heard.push_back(index);
+        } catch (const Error& error) {
+            outcomes[index] = error;
+        }
+    }
+    for (const Indices& indices : batches(sounds, heard, batch_size))
+        attempt(sounds, indices, decoder, outcomes);
+    std::vector<Outcome> answers;
+    for (auto& outcome : outcomes) answers.push_back(std::move(*outcome));
+    return answers;
+}
+
+void Model::check(const Sound& sound) const {
+    const auto& [samples, count] = sound.clip;
+    const std::int64_t rate = sampling_rate(manifest_.features);
+    if (const auto problem = shortage(1, count)) {
+        throw inaudible("is too long: " + *problem + "; cut it into shorter recordings");
+    }
+    if (count == 0) throw inaudible("is empty: it holds no samples");
+    if (!finite(samples, count)) throw inaudible("holds NaN or infinite samples; expected finite ones");
+    const auto [low, high] = std::minmax_element(samples, samples + count);
+    if (const float loudest = std::max(-*low, *high); loudest > kLoudest) {
+        throw inaudible("holds samples of up to " + formatted("%.0e", static_cast<double>(loudest)) +
+                        "; expected -1 to 1");
+    }
+    if (static_cast<std::int64_t>(count) < manifest_.shortest) {
+        const double milliseconds =
+            1000 * static_cast<double>(manifest_.shortest) / static_cast<double>(rate);
+        throw inaudible("is too short: " + std::to_string(count) + " samples; at least " +
+                        formatted("%g", milliseconds) + " ms are needed");
+    }
+    if (sound.time_mask) {
+        if (manifest_.head != "pretraining") {
+            throw Error(
+                ErrorKind::argument,
+                "mask_time_indices is for head 'pretraining'; this bundle has head '" + manifest_.head + "'");
+        }
+        const std::int64_t frames = find(manifest_.frames, "frames")->count(static_cast<std::int64_t>(count));
+        if (static_cast<std::int64_t>(sound.time_mask_count) != frames) {
+            throw Error(ErrorKind::argument,
+                        "mask_time_indices has " + std::to_string(sound.time_mask_count) +
+                            " frames, and a clip like this has " + std::to_string(frames));
+        }
+    }
+}
+
+// Longest first, so that memory peaks at once.
+std::vector<Model::Indices> Model::batches(const std::vector<Sound>& sounds, Indices indices,
+                                           std::size_t batch_size) const {
+    const auto length = [&](std::size_t index) { return sounds[index].clip.count; };
+    std::stable_sort(indices.begin(), indices.end(), [&](auto a, auto b) { return length(a) > length(b); });
+    std::vector<Indices> all;
+    std::size_t total = 0;
+    for (const std::size_t index : indices) {
+        const bool open = !all.empty();
+        const std::size_t count = open ? all.back().size() + 1 : 1;
+        const std::size_t longest = open ? length(all.back().front()) : length(index);
+        const double padded = static_cast<double>(longest) * static_cast<double>(count);
+        if (open && count <= batch_size &&
+            padded <= (1 + kMostPadding) * static_cast<double>(total + length(index)) &&
+            !shortage(count, longest)) {
+            all.back().push_back(index);
+            total += length(index);
+        } else {
+            all.push_back({index});
+            total = length(index);
+        }
+    }
+    return all;
+}
+
+// Answers of a batch; where it fails, of each clip alone.
+void Model::attempt(const std::vector<Sound>& sounds, const Indices& indices,
+                    const decoding::Decoder* decoder, std::vector<std::optional<Outcome>>& outcomes) const {
+    std::string problem;
+    try {
+        std::vector<Sound> batch;
+        for (const std::size_t index : indices) batch.push_back(sounds[index]);
+        std::vector<results::Result> found = infer(batch, decoder);
+        for (std::size_t row = 0; row < indices.size(); ++row) outcomes[indices[row]] = std::move(found[row]);
+        return;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::inference) throw;
+        problem = error.what();
+    } catch (const decoding::Error& error) {
+        problem = error.what();
+    } catch (const std::bad_alloc&) {
+        problem = "it takes more memory than there is";
+    }
+    if (indices.size() == 1) {
+        outcomes[indices.front()] = Error(ErrorKind::inference, "audio: " + problem);
+        return;
+    }
+    for (const std::size_t index : indices) attempt(sounds, {index}, decoder, outcomes);
+}
+
+std::vector<results::Result> Model::infer(const std::vector<Sound>& sounds,
+                                          const decoding::Decoder* decoder) const {
+    const double rate = static_cast<double>(sampling_rate(manifest_.features));
+    const std::vector<sessions::Fetch> fetched = compute(sounds);
+    std::vector<results::Result> answers;
+    for (std::size_t row = 0; row < sounds.size(); ++row) {
+        const std::size_t samples = sounds[row].clip.count;
+        std::vector<results::Array> arrays;
+        for (std::size_t index = 0; index < fetched.size(); ++index) {
+            arrays.push_back(cut(fetched[index], manifest_.outputs[index], row, samples));
+        }
+        answers.push_back(results::answer(manifest_, std::move(arrays), static_cast<double>(samples) / rate,
+                                          decoder ? decoder : decoder_.get()));
+    }
+    return answers;
+}
+
+std::vector<sessions::Fetch> Model::compute(const std::vector<Sound>& sounds) const {
+    std::vector<features::Clip> clips;
+    std::size_t longest = 0;
+    for (const Sound& sound : sounds) {
+        clips.push_back(sound.clip);
+        longest = std::max(longest, sound.clip.count);
+    }
+    if (const auto problem = shortage(clips.size(), longest)) {
+        throw Error(ErrorKind::inference, "too much for the memory here: " + *problem);
+    }
+    const features::Inputs inputs = (*extractor_)(clips, manifest_.padding);
+    expect_finite("the features", inputs.values.data(), inputs.values.size());
+    std::vector<sessions::Feed> feeds = {
+        {manifest_.inputs[0].name, sessions::Element::float32, inputs.values.data(), inputs.shape},
+        {manifest_.inputs[1].name,
+         sessions::Element::int64,
+         inputs.mask.data(),
+         {inputs.shape[0], inputs.shape[1]}}};
+    std::vector<unsigned char> masks;
+    if (manifest_.inputs.size() > 2) {
+        std::int64_t frames = 0;
+        masks = time_masks(sounds, frames);
+        feeds.push_back(
+            {manifest_.inputs[2].name, sessions::Element::boolean, masks.data(), {inputs.shape[0], frames}});
+    }
+    return sessions::run_checked(*session_, manifest_, feeds);
+}
+
+std::vector<unsigned char> Model::time_masks(const std::vector<Sound>& sounds, std::int64_t& frames) const {
+    const bundle::Frames& axis = *find(manifest_.frames, "frames");
+    for (const Sound& sound : sounds) {
+        frames = std::max(frames, axis.count(static_cast<std::int64_t>(sound.clip.count)));
+    }
+    std::vector<unsigned char> masks(sounds.size() * static_cast<std::size_t>(frames));
+    for (std::size_t row = 0; row < sounds.size(); ++row) {
+        for (std::size_t frame = 0; sounds[row].time_mask && frame < sounds[row].time_mask_count; ++frame) {
+            masks[row * static_cast<std::size_t>(frames) + frame] = sounds[row].time_mask[frame] != 0;
+        }
+    }
+    return masks;
+}
+
+// The output of one clip of a batch, cut to its valid frames.
+results::Array Model::cut(const sessions::Fetch& fetch, const bundle::Tensor& tensor, std::size_t row,
+                          std::size_t samples) const {
+    const auto size = [&](std::size_t axis) { return static_cast<std::size_t>(fetch.shape[axis]); };
+    const std::size_t rank = fetch.shape.size();
+    results::Array array{tensor.name, {}, 1, rank < 2 ? 1 : size(rank - 1)};
+    std::size_t stride = rank == 0 ? 0 : array.columns;  // what has no batch axis is of the batch as a whole
+    if (rank == 3) {
+        const bundle::Frames& frames = *find(manifest_.frames, std::get<std::string>(tensor.shape[1]));
+        array.rows = static_cast<std::size_t>(frames.count(static_cast<std::int64_t>(samples)));
+        if (size(1) < array.rows) {
+            throw Error(ErrorKind::inference, tensor.name + " has " + std::to_string(size(1)) +
+                                                  " frames, and a clip like this has " +
+                                                  std::to_string(array.rows));
+        }
+        stride *= size(1);
+    }
+    const float* first = fetch.values + row * stride;
+    array.values.assign(first, first + array.rows * array.columns);
+    expect_finite(tensor.name + " of provider '" + provider() + "'", array.values.data(),
+                  array.values.size());
+    return array;
+}
+
+std::optional<std::string> Model::shortage(std::size_t batch, std::size_t samples) const {
+    if (!footprint_) return std::nullopt;
+    return footprint_->shortage(batch, samples, sampling_rate(manifest_.features));
+}
+
+}  // namespace w2vc

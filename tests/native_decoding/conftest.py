@@ -1,0 +1,8 @@
+"""The decoders in C++ are tested where the extension is installed or can be built."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
