@@ -333,8 +333,8 @@ def load(
     logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first. warm_up: do
     beforehand what an engine does for the first clips of each length, so that a service is fast from its first answer.
     decoder: for head ``ctc``, ``greedy`` or ``beam``, which searches as ``beam`` says, by default with the language
-    model of the bundle where it has one. Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider
-    here, options that do not fit) or `MissingExtraError`.
+    model of the bundle where it has one. Raises `BundleError` (missing, damaged or too new), `OptionError` (no such
+    provider here, options that do not fit) or `MissingExtraError`.
     """
     read = Bundle.read(Path(bundle))
     read.check()

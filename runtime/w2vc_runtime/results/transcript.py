@@ -29,7 +29,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another text that a recording may be. score: natural logarithm, by which they are ordered; see `Scores`."""
+    """A text that a recording may be. score: natural logarithm, by which they are ordered; see `Scores`."""
 
     text: str
     score: float
@@ -42,8 +42,8 @@ class Transcript:
     """Text of a recording with its words in time (head ``ctc``).
 
     duration: seconds of audio. A word's confidence is the geometric mean, over its letters, of the highest probability
-    that the model gave the letter in the frames where it emitted it. alternatives: what a decoder that was asked for
-    several texts found, best first, the text itself among them.
+    that the model gave the letter in the frames where it emitted it. alternatives: of a decoder that weighs
+    texts, those that it was asked for, best first; the first is the text itself.
     """
 
     text: str
@@ -90,6 +90,6 @@ def transcripts(manifest: Manifest, decoder: Decoder | None = None) -> Answer:
         found = chosen.hypotheses(outputs["logits"])
         scored = [(each.text, each.scores) for each in found if each.scores is not None]
         several = (Alternative(text, of.total, of.acoustic, of.language) for text, of in scored)
-        return Transcript(found[0].text, timed(found[0].words, seconds), duration, tuple(several) if scored[1:] else ())
+        return Transcript(found[0].text, timed(found[0].words, seconds), duration, tuple(several))
 
     return answer
