@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -125,10 +126,9 @@ def _is_kenlm(file: Path) -> bool:
 
 def _kenlm() -> Any:
     try:
-        import kenlm
+        return importlib.import_module("kenlm")
     except ImportError as error:
         raise _KenlmMissing() from error
-    return kenlm
 
 
 class _KenlmMissing(MissingExtraError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,9 @@ from w2vc_runtime.errors import InferenceError, MissingExtraError
 def extension(purpose: str) -> Any:
     """The module ``w2vc_native``; raise `MissingExtraError` with what to install."""
     try:
-        import w2vc_native
+        return importlib.import_module("w2vc_native")
     except ImportError as error:
         raise MissingExtraError(purpose, "w2vc-native", "beam") from error
-    return w2vc_native
 
 
 def vocabulary(rules: Ctc, tokens: Sequence[str] | None = None, skip_special_tokens: bool = True) -> dict[str, Any]:
