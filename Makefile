@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraint
 # What the demo needs, and what else the tests do: each is installed once.
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
+NATIVE := $(VENV)/.native
 OLDER := $(VENV)/transformers-4
 
 .DEFAULT_GOAL := help
@@ -35,7 +36,14 @@ $(READY): $(RUNS)
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-demo: $(RUNS)
+# The decoders in C++: beam search and alignment. The build brings CMake and nanobind by itself.
+$(NATIVE): $(RUNS) runtime/cpp/python/pyproject.toml
+	@if command -v c++ > /dev/null; then \
+		echo 'building the decoders in C++ into $(VENV), once'; $(PIP) runtime/cpp/python; \
+	else echo 'beam search and alignment are left out: there is no C++ compiler here'; fi
+	@touch $@
+
+demo: $(RUNS) $(NATIVE)
 	@rm -rf build/demo && mkdir -p build/demo
 	$(BIN)/w2vc-export --fp16 -o build/demo/digits-ctc-fp16
 	@echo
@@ -49,7 +57,7 @@ demo: $(RUNS)
 	@echo
 	$(BIN)/w2vc run build/demo/keywords examples/digits/words/four.flac
 
-test: $(READY)
+test: $(READY) $(NATIVE)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not full'
 
 test-all: test
@@ -70,7 +78,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-native: $(READY)
+native: $(READY) $(NATIVE)
 	$(BIN)/python -m pytest tests/native
 
 native-checks: $(READY)

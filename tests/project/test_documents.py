@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -38,6 +44,27 @@ def execute(command: list[str], folder: Path) -> str:
     return result.stdout
 
 
+def expect_service(command: str, folder: Path) -> None:
+    """A command answers over HTTP, and ends when it is told to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [str(Path(sys.executable).parent / "w2vc"), *command.split()[1:], "--port", str(port)]
+    with subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                    assert answer.status == 200
+                    break
+                assert service.poll() is None, service.stderr.read()
+                time.sleep(0.1)
+            else:
+                raise AssertionError("the service does not answer")
+        finally:
+            service.terminate()
+        assert service.wait(timeout=60) in (0, 128 + signal.SIGTERM), service.stderr.read()
+
+
 def test_shell_commands_run(folder):
     commands = [line for block in blocks("sh") for line in block.splitlines()]
     assert commands[:2] == ["make demo", "make test"]  # the first screen has these two and no other
@@ -48,6 +75,8 @@ def test_shell_commands_run(folder):
             extras = re.search(r"\[(.*)\]", command)
             assert extras is not None
             assert set(extras[1].split(",")) <= set(importlib.metadata.metadata("w2vc").get_all("Provides-Extra"))
+        elif command.startswith("w2vc serve "):
+            expect_service(command, folder)
         else:
             execute(["bash", "-c", command], folder)
     assert sorted(path.suffix for path in (folder / "subtitles").iterdir()) == [".srt"] * 3
@@ -61,8 +90,20 @@ def test_the_demo_installs_what_it_needs_and_says_how_much(tmp_path):
         lines = [line for line in shown.splitlines() if "pip install" in line or "GB" in line]
         return [line.split()[-1].strip("'") if "pip install" in line else "size" for line in lines]
 
-    assert installed("demo") == ["size", "size", ".[export,cpu]"]
-    assert installed("test") == ["size", "size", ".[export,cpu]", "size", ".[dev]"]
+    native = ["runtime/cpp/python"]
+    assert installed("demo") == ["size", "size", ".[export,cpu]", *native]
+    assert installed("test") == ["size", "size", ".[export,cpu]", "size", ".[dev]", *native]
+
+
+def test_without_a_compiler_beam_search_is_left_out_in_one_line(tmp_path):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    for name in (".runs", ".ready"):
+        (tmp_path / "venv" / name).touch()
+    for name in ("make", "sh", "touch"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    command = ["make", "-C", str(ROOT), f"VENV={tmp_path / 'venv'}", str(tmp_path / "venv" / ".native")]
+    shown = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)}, check=True).stdout
+    assert "beam search and alignment are left out: there is no C++ compiler here" in shown
 
 
 def test_the_demo_recordings_have_transcripts_that_an_export_reads():
