@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TextIO
 from w2vc_runtime.errors import OptionError, W2vcError
 from w2vc_runtime.system.version import own_version
 
+PROGRAM = "w2vc"
 DONE, REJECTED, WRONG_INPUT, BUG, SIGNALLED = 0, 1, 2, 3, 128
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 # What `say` makes of a character that standard output's encoding lacks: handlers of Python's codecs.

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from .program import escaped, tell
@@ -111,3 +112,8 @@ class _Step:
         except (OSError, ValueError):
             columns = 0
         return columns - 1 if columns > len(CLEAR) + 10 else sys.maxsize
+
+
+def name_of(bundle: Path) -> str:
+    """Of a directory, that of the working directory too; links are not followed, since they may lead round."""
+    return os.path.basename(os.path.abspath(bundle))

@@ -21,10 +21,9 @@ from w2vc_runtime.results.formats import FORMATS, SUBTITLES, SUFFIXES, csv_table
 from w2vc_runtime.sessions.select import NAMES
 from w2vc_runtime.system.memory import duration_shown
 
-from .program import DONE, JSON, REFUSED, WRONG_INPUT, ClosedError, bug, complain, reason, say
+from .program import DONE, JSON, PROGRAM, REFUSED, WRONG_INPUT, ClosedError, bug, complain, reason, say
 from .progress import Progress
 
-PROGRAM = "w2vc"
 # What of a folder is taken for a recording.
 AUDIO_SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".ogg", ".opus", ".w64", ".wav")
 
@@ -110,6 +109,12 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
         help="one answer, the mean over its windows, for a recording that is cut; heads base, xvector and "
         "sequence-classification",
     )
+    command.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    values = {name: value for name, value in vars(arguments).items() if name != "command"}
+    return run(RunOptions(**{**values, "audio": tuple(arguments.audio), "hotwords": tuple(arguments.hotwords)}))
 
 
 def _hotword(text: str) -> tuple[str, float]:
