@@ -152,16 +152,16 @@ def test_no_line_but_ours_where_memory_ends(digits, tmp_path):
     """Without an estimate; ONNX Runtime's own lines and the refusal were both there."""
     code = f"""
 import resource, sys
-from w2vc_runtime.cli import main as cli
+from w2vc_runtime.cli import main as cli, run
 from w2vc_runtime.sessions import footprint
 footprint.Footprint.of = lambda *arguments: None
-model_load = cli.load
-def load(*arguments):
-    model = model_load(*arguments)
+model_load = run.load
+def load(*arguments, **more):
+    model = model_load(*arguments, **more)
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 700_000_000,) * 2)
     return model
-cli.load = load
+run.load = load
 sys.exit(cli.main(["run", {str(digits["fp32"])!r}, {str(tmp_path / "long.wav")!r}, "--provider", "cpu"]))
 """
     import soundfile
