@@ -399,6 +399,23 @@ def test_a_full_queue_refuses_and_nothing_is_wrong_or_lost(digits, tmp_path, mod
         assert posted(client, clips[SPEECH]).json()["text"] == SPOKEN
 
 
+def test_what_takes_too_long_is_let_go(digits, tmp_path):
+    from websockets.sync.client import connect
+
+    settings = {"answer_time": 0.001, "idle_time": 0.5, "duration": 3.0}
+    with Service(f"digits={digits['fp32']}", folder=tmp_path, **settings) as service, service.client() as client:
+        answer = posted(client, SPEECH.read_bytes())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "answer_timeout")
+        with connect(f"ws{service.url[4:]}v1/audio/live?model=digits", proxy=None) as connection:
+            events, code = until_closed(connection)
+        assert ([event.get("error", {}).get("code") for event in events], code) == ([None, "idle"], 1008)
+        with connect(f"ws{service.url[4:]}v1/audio/live?model=digits", proxy=None) as connection:
+            connection.send(bytes(2 * RATE * 4))
+            events, code = until_closed(connection)
+        assert ([event.get("error", {}).get("code") for event in events], code) == ([None, "audio_too_long"], 1008)
+        assert service.alive()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_end_what_is_under_way(number, digits, tmp_path):
     speech = soundfile.read(SPEECH)[0]
