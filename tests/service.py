@@ -68,7 +68,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(60)
+            code = self.process.wait(300)
         finally:
             self.process.kill()
         self._reader.join(10)

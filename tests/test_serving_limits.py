@@ -84,7 +84,7 @@ def test_a_signal_lets_end_what_is_under_way(number, digits, tmp_path):
     speech = soundfile.read(SPEECH)[0]
     long = np.concatenate([np.concatenate([speech, np.zeros(RATE)]) for _ in range(40)])
     with (
-        Service(f"digits={digits['fp32']}", folder=tmp_path) as service,
+        Service(f"digits={digits['fp32']}", folder=tmp_path, drain_time=300.0) as service,
         service.client() as client,
         ThreadPoolExecutor(1) as thread,
     ):
