@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
+import soundfile
 
 COMMAND = [sys.executable, "-m", "w2vc_runtime.cli.main", "serve"]
 
@@ -65,7 +68,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(60)
+            code = self.process.wait(300)
         finally:
             self.process.kill()
         self._reader.join(10)
@@ -82,3 +85,22 @@ class Service:
 def posted(client: httpx.Client, audio: bytes, model: str = "digits", **fields: str) -> httpx.Response:
     """A transcription request."""
     return client.post("/v1/audio/transcriptions", files={"file": ("a", audio)}, data={"model": model, **fields})
+
+
+def wav(samples: np.ndarray, rate: int = 16000, kind: str = "WAV") -> bytes:
+    """The bytes of a file."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind)
+    return file.getvalue()
+
+
+def until_closed(connection) -> tuple[list[dict], int]:
+    """What comes until the end, and the code of the end."""
+    from websockets.exceptions import ConnectionClosed
+
+    events = []
+    try:
+        while True:
+            events.append(json.loads(connection.recv(60)))
+    except ConnectionClosed as closed:
+        return events, closed.rcvd.code

@@ -179,19 +179,21 @@ def _long(model: Model, options: RunOptions) -> Callable[[TooLongError], Result]
     """What answers for recordings that are not read whole."""
 
     def answer(error: TooLongError) -> Result:
-        plan = model.plan(options.chunks)
         name = str(error).partition(" is too long:")[0]
+        if sys.stderr and sys.stderr.isatty():
+            with Progress(1).step(f"hearing {name}") as report:
+                result = model.chunked(error.source, options.chunks, lambda at: report(f"{duration_shown(at)} heard"))
+        else:
+            result = model.chunked(error.source, options.chunks)
         if options.chunk_seconds is None:
+            plan = model.plan(options.chunks)
             sizes = plan.chunk / plan.sampling_rate, plan.context / plan.sampling_rate
             complain(
                 PROGRAM,
-                f"{name} does not fit here as a whole: it is answered in chunks of {sizes[0]:g} s, "
+                f"{name} does not fit here as a whole: it was answered in chunks of {sizes[0]:g} s, "
                 f"{sizes[1]:g} s of them context on each side",
             )
-        if not (sys.stderr and sys.stderr.isatty()):
-            return model.chunked(error.source, options.chunks)
-        with Progress(1).step(f"hearing {name}") as report:
-            return model.chunked(error.source, options.chunks, lambda at: report(f"{duration_shown(at)} heard"))
+        return result
 
     return answer
 

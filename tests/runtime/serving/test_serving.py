@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import json
-import signal
 import socket
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
 
 from support.paths import DEMO_AUDIO, ROOT
-from support.service import Service, posted
+from support.service import Service, posted, until_closed, wav
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import load
 from w2vc_runtime.chunking.plan import ChunkOptions
@@ -48,12 +44,6 @@ def service(digits, keywords, tmp_path_factory):
     settings = {"upload": 2_000_000, "duration": 300.0, "upload_time": 2.0, "repository": str(folder / "shelf")}
     with Service(f"digits={digits['fp32']}", f"keywords={keywords}", folder=folder, **settings) as running:
         yield running
-
-
-def wav(samples: np.ndarray, rate: int = RATE, kind: str = "WAV") -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("path", sorted(DEMO_AUDIO.glob("*.flac")), ids=lambda path: path.stem)
@@ -125,18 +115,6 @@ def test_live_audio(rate, encoding, service, model):
     cut = model.chunked((said.astype(np.float32), RATE), ChunkOptions(4.0))
     starts = [word["start"] for event in events[:-1] for word in event["words"]]
     assert starts == pytest.approx([word.start for word in cut.words], abs=0.04)
-
-
-def until_closed(connection) -> tuple[list[dict], int]:
-    """What comes until the end, and the code of the end."""
-    from websockets.exceptions import ConnectionClosed
-
-    events = []
-    try:
-        while True:
-            events.append(json.loads(connection.recv(60)))
-    except ConnectionClosed as closed:
-        return events, closed.rcvd.code
 
 
 @pytest.mark.parametrize(
@@ -357,90 +335,3 @@ def test_logs_and_figures_hold_nothing_of_what_was_said(service):
     shown = json.dumps(service.log) + figures
     assert not any(word in shown for word in ("seven", "secret", "seven-two-nine"))
     assert any(event.get("route") == "/v1/audio/transcriptions" for event in service.log)
-
-
-def test_a_key_is_asked_for(digits, tmp_path):
-    from websockets.sync.client import connect
-
-    with Service(f"digits={digits['fp32']}", folder=tmp_path, api_key="sesame") as service:
-        with service.client() as client:
-            assert posted(client, SPEECH.read_bytes()).json()["text"] == SPOKEN
-            for key in ("", "Bearer wrong", "Bearer sesam\u00e9".encode()):
-                answer = client.get("/v1/models", headers={"Authorization": key})
-                assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
-            assert client.get("/metrics", headers={"Authorization": ""}).status_code == 401
-            for path in ("/", "/healthz", "/readyz"):
-                assert client.get(path, headers={"Authorization": ""}).status_code == 200
-        with connect(f"ws{service.url[4:]}v1/audio/live?model=digits", proxy=None) as connection:
-            assert json.loads(connection.recv())["error"]["code"] == "invalid_api_key"
-
-
-def test_a_full_queue_refuses_and_nothing_is_wrong_or_lost(digits, tmp_path, model):
-    clips = {path: path.read_bytes() for path in sorted(DEMO_AUDIO.glob("*.flac"))}
-    expected = {path: model(path).text for path in clips}
-    settings = {"queue": 1, "batch": 1, "requests": 10}
-    with Service(f"digits={digits['fp32']}", folder=tmp_path, **settings) as service, service.client() as client:
-
-        def ask(number: int) -> tuple[int, bool]:
-            path = list(clips)[number % len(clips)]
-            answer = posted(client, clips[path])
-            if answer.status_code != 200:
-                assert answer.headers["retry-after"] == "1"
-                return answer.status_code, answer.json()["error"]["code"] in ("queue_full", "busy")
-            return 200, answer.json()["text"] == expected[path]
-
-        with ThreadPoolExecutor(24) as threads:
-            found = list(threads.map(ask, range(96)))
-        assert all(right for _, right in found)
-        statuses = {status for status, _ in found}
-        assert 200 in statuses
-        assert statuses <= {200, 429, 503}
-        assert len(statuses) > 1
-        assert posted(client, clips[SPEECH]).json()["text"] == SPOKEN
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_end_what_is_under_way(number, digits, tmp_path):
-    speech = soundfile.read(SPEECH)[0]
-    long = np.concatenate([np.concatenate([speech, np.zeros(RATE)]) for _ in range(40)])
-    with (
-        Service(f"digits={digits['fp32']}", folder=tmp_path) as service,
-        service.client() as client,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        begun = threading.Event()
-
-        def ask() -> str:
-            with client.stream(
-                    "POST", "/v1/audio/transcriptions", files={"file": wav(long, kind="FLAC")},
-                    data={"model": "digits", "stream": "true"},
-                ) as answer:  # fmt: skip
-                lines = answer.iter_lines()
-                got = [next(lines)]
-                begun.set()
-                return "\n".join([*got, *lines])
-
-        asked = thread.submit(ask)
-        assert begun.wait(60)
-        code = service.end(number)
-        shown = asked.result()
-    assert f'"text": "{" ".join([SPOKEN] * 40)}"' in shown
-    assert code == 128 + number
-    assert [event["event"] for event in service.log if event["event"] in ("draining", "ended")] == ["draining", "ended"]
-
-
-def test_a_bundle_replaced_under_a_running_service(digits, tmp_path):
-    import shutil
-
-    place = tmp_path / "bundle"
-    shutil.copytree(digits["fp32"], place)
-    with Service(f"digits={place}", folder=tmp_path) as service, service.client() as client:
-        shutil.rmtree(place)
-        assert posted(client, SPEECH.read_bytes()).json()["text"] == SPOKEN
-        answer = client.post("/v2/repository/models/digits/load")
-        assert answer.status_code == 422
-        assert "text" in posted(client, SPEECH.read_bytes()).json(), "what was loaded goes on"
-        shutil.copytree(digits["fp16"], place)
-        assert client.post("/v2/repository/models/digits/load").status_code == 200
-        assert client.get("/v1/models/digits").json()["precision"] == "fp16"
-        assert posted(client, SPEECH.read_bytes()).json()["text"] == SPOKEN

@@ -119,7 +119,7 @@ def test_a_clip_that_does_not_fit_is_refused_before_it_runs_and_alone(digits, mo
     shown = capsys.readouterr()
     assert shown.out == f"{long}: \n{SPEECH}: seven two nine\n"
     assert re.fullmatch(
-        rf"w2vc: {long} does not fit here as a whole: it is answered in chunks of [\d.]+ s, [\d.]+ s of them context "
+        rf"w2vc: {long} does not fit here as a whole: it was answered in chunks of [\d.]+ s, [\d.]+ s of them context "
         rf"on each side\nw2vc: {long} is silent: every sample is zero\n",
         shown.err,
     )
