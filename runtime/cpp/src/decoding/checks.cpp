@@ -3,6 +3,11 @@
 #include <cmath>
 
 namespace w2vc::decoding {
+namespace {
+
+constexpr std::size_t kMostFrames = 0x7FFFFFFF;  // frames and tokens are counted in 32 bits
+
+}  // namespace
 
 void check_vocabulary(const Vocabulary& vocabulary) {
     const std::size_t count = vocabulary.tokens.size();
@@ -19,6 +24,10 @@ void check_logits(const Logits& logits, std::size_t tokens) {
     if (logits.tokens != tokens) {
         throw Error("the logits have " + std::to_string(logits.tokens) + " tokens and the vocabulary " +
                     std::to_string(tokens) + "; expected the same");
+    }
+    if (logits.frames > kMostFrames || logits.tokens > kMostFrames) {
+        throw Error("there are " + std::to_string(logits.frames) + " frames of logits; expected at most " +
+                    std::to_string(kMostFrames));
     }
     const std::size_t count = logits.frames * logits.tokens;
     if (count != 0 && logits.values == nullptr) {

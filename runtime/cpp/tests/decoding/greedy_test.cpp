@@ -95,6 +95,10 @@ TEST_CASE("bad input is an error that says what is right") {
                              "there are NaN or infinite values among the logits; expected finite ones",
                              Error);
     }
+    CHECK_THROWS_WITH_AS(decoder.decode({values.data(), std::size_t{1} << 40U, 5}),
+                         "there are 1099511627776 frames of logits; expected at most 2147483647", Error);
+    CHECK_THROWS_WITH_AS(decoder.decode({nullptr, 2, 5}), "there are no logits; expected a pointer to them",
+                         Error);
     auto vocabulary = letters();
     vocabulary.blank = 5;
     CHECK_THROWS_WITH_AS(GreedyDecoder{vocabulary}, "the blank is token 5; expected 0 to 4", Error);
