@@ -27,8 +27,8 @@ struct w2vc_result {
 
 namespace w2vc::api {
 
-// A struct of the caller, or defaults without one. Throws Error (argument) on a size that no version of it had: within a
-// member there would be half of a pointer.
+// A struct of the caller, or defaults without one. Throws Error (argument) on a size that no version of it
+// had: within a member there would be half of a pointer.
 template <typename Struct>
 Struct read(const Struct* theirs, const Struct& defaults, const char* name) {
     if (!theirs) return defaults;
