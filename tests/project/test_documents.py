@@ -88,7 +88,7 @@ def test_the_demo_installs_what_it_needs_and_says_how_much(tmp_path):
     def installed(target: str) -> list[str]:
         shown = execute(["make", "-C", str(ROOT), "-n", target, f"VENV={tmp_path / 'venv'}"], tmp_path)
         lines = [line for line in shown.splitlines() if "pip install" in line or "GB" in line]
-        return [line.split()[-1].strip("'") if "pip install" in line else "size" for line in lines]
+        return [line.rstrip("; \\").split()[-1].strip("'") if "pip install" in line else "size" for line in lines]
 
     native = ["runtime/cpp/python"]
     assert installed("demo") == ["size", "size", ".[export,cpu]", *native]

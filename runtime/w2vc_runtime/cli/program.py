@@ -160,7 +160,10 @@ def _ended_by_signals() -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     taken = [each for each in ENDING if main and signal.getsignal(each) == signal.SIG_DFL]
 
+    received: list[int] = []
+
     def end(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
         for each in taken:
             signal.signal(each, signal.SIG_IGN)  # shells and `timeout` send it twice, and the first is cleaning up
         raise Ended(number)
@@ -169,6 +172,10 @@ def _ended_by_signals() -> Iterator[None]:
         signal.signal(each, end)
     try:
         yield
+    except Exception as error:
+        if received:  # a native library, in whose call the signal came, may put an error of its own in its place
+            raise Ended(received[0]) from error
+        raise
     finally:
         for each in taken:
             signal.signal(each, signal.SIG_DFL)

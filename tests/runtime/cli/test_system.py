@@ -232,6 +232,17 @@ def test_a_signal_ends_an_export_which_leaves_nothing(number, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_counts_where_a_library_makes_another_error_of_it():
+    def call() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as error:
+            raise ValueError("cannot read a tensor") from error
+        return 0
+
+    assert command.guarded("w2vc", call) == 128 + signal.SIGTERM
+
+
 def test_signals_that_are_ignored_stay_so():
     """As under nohup; and what handles them is as it was afterwards."""
     before = signal.getsignal(signal.SIGTERM)
