@@ -338,15 +338,15 @@ def load(
     """
     read = Bundle.read(Path(bundle))
     read.check()
-    decodes = _decoder(read, decoder, beam)
+    decodes = decoder_of(read, decoder, beam)
     session = CheckedSession(open_bundle(read, read.graph(precision), provider), read.interface)
     if warm_up:
         session.warm_up()
     return Model(read.manifest, session, Footprint.of(read, session.provider), decodes)
 
 
-def _decoder(bundle: Bundle, name: str, options: BeamOptions | None) -> Decoder | None:
-    """What decodes; None for what a head does by itself."""
+def decoder_of(bundle: Bundle, name: str, options: BeamOptions | None = None) -> Decoder | None:
+    """What decodes for a bundle, as in `load`; None for what its head does by itself."""
     if name not in DECODERS:
         raise OptionError(f"unknown decoder {name!r}; known: {', '.join(DECODERS)}")
     if name == "greedy":

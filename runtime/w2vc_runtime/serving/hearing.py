@@ -11,6 +11,7 @@ from w2vc_runtime.audio.reader import Samples, expect_length
 from w2vc_runtime.chunking.chunker import Chunk, Chunker
 from w2vc_runtime.chunking.collect import Piece, collector_for
 from w2vc_runtime.chunking.plan import ChunkOptions, Plan
+from w2vc_runtime.decoding import Decoder
 from w2vc_runtime.errors import AudioError, TooLongError
 from w2vc_runtime.results import Result, Windows
 from w2vc_runtime.system.memory import duration_shown
@@ -22,15 +23,23 @@ from .settings import Settings
 class Hearing:
     """One recording, or one live session, on its way through a model.
 
-    patient: whether its first chunk, too, waits for room in a full queue instead of being refused.
+    patient: whether its first chunk, too, waits for room in a full queue instead of being refused. decoder: of head
+    ``ctc``; None for the greedy one.
     """
 
-    def __init__(self, served: Served, settings: Settings, options: ChunkOptions, patient: bool = False) -> None:
+    def __init__(
+        self,
+        served: Served,
+        settings: Settings,
+        options: ChunkOptions,
+        patient: bool = False,
+        decoder: Decoder | None = None,
+    ) -> None:
         self.plan: Plan = served.model.plan(options)
         self._served = served
         self._settings = settings
         self._chunker = Chunker(self.plan)
-        self._collector = collector_for(served.model.manifest, options.pooled)
+        self._collector = collector_for(served.model.manifest, options.pooled, decoder=decoder)
         self._patient = patient
         self._ends = time.monotonic() + settings.answer_time
 

@@ -10,8 +10,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.chunking.collect import Piece
 from w2vc_runtime.chunking.plan import ChunkOptions
+from w2vc_runtime.decoding import BeamOptions, Decoder
+from w2vc_runtime.model import decoder_of
 from w2vc_runtime.results import Transcript, Word
 from w2vc_runtime.results.formats import FORMATS
 
@@ -25,6 +28,8 @@ Made = TypeVar("Made")
 RESPONSES = ("json", "verbose_json", "text", "srt", "vtt")
 # How often it is looked whether a client is still there, in seconds.
 GLANCE = 0.25
+# Of a hotword that is given none: pyctcdecode's.
+HOTWORD_WEIGHT = 10.0
 
 
 def transcriptions(models: Models, settings: Settings) -> APIRouter:
@@ -50,13 +55,12 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         temperature: Annotated[float, Form(description="of no effect")] = 0.0,
         stream: Annotated[bool, Form(description="events as chunks are decoded")] = False,
         pooled: Annotated[bool, Form(description="one answer for all windows of a long recording")] = False,
-        hotwords: Annotated[str, Form(description="needs the native decoder")] = "",
+        decoder: Annotated[str, Form(description="greedy, or beam: with the bundle's language model")] = "",
+        hotwords: Annotated[str, Form(description="WORD or WORD=WEIGHT, with commas between; for decoder beam")] = "",
     ) -> Response:
         served = models.get(model)
         if response_format not in RESPONSES:
             raise Problem(422, "invalid_value", f"response_format must be one of {', '.join(RESPONSES)}")
-        if hotwords:
-            raise Problem(422, "unsupported", "hotwords need a decoder that this service does not have")
         if response_format in ("srt", "vtt") and served.model.manifest.head != "ctc":
             raise Problem(422, "invalid_value", f"response_format {response_format} is for transcripts")
         chunks = ChunkOptions(settings.chunk_seconds, settings.context_seconds, pooled)
@@ -64,7 +68,8 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         await file.close()
         if not content:
             raise Problem(422, "invalid_audio", "audio is empty: it holds no bytes")
-        hearing = Hearing(served, settings, chunks)
+        decodes = await asyncio.to_thread(_decoder, served, decoder, hotwords)
+        hearing = Hearing(served, settings, chunks, decoder=decodes)
         if stream:
             return await _streamed(hearing, content, settings)
         granularities = (await request.form()).getlist("timestamp_granularities[]") or ["word"]
@@ -77,6 +82,20 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         return PlainTextResponse(shown, media_type="text/vtt" if response_format == "vtt" else "text/plain")
 
     return routes
+
+
+def _decoder(served: Served, name: str, hotwords: str) -> Decoder | None:
+    """What decodes for a request; beam search where hotwords are given."""
+    weights = {}
+    for part in filter(None, map(str.strip, hotwords.split(","))):
+        word, separator, weight = part.rpartition("=")
+        try:
+            weights[word if separator else part] = float(weight) if separator else HOTWORD_WEIGHT
+        except ValueError as error:
+            raise Problem(422, "invalid_value", "hotwords must be WORD or WORD=WEIGHT, with commas between") from error
+    name = name or ("beam" if weights else "greedy")
+    options = BeamOptions(hotwords=weights) if weights else None
+    return decoder_of(Bundle(served.place.path, served.model.manifest), name, options)
 
 
 async def _whole(hearing: Hearing, content: bytes, settings: Settings) -> Any:

@@ -83,6 +83,18 @@ def test_a_long_recording_is_answered_in_chunks(service, model):
     assert events[-1]["text"] == answer["text"]
 
 
+def test_a_request_may_ask_for_beam_search_and_hotwords(service):
+    pytest.importorskip("w2vc_native", reason="w2vc-native is not installed: pip install runtime/cpp/python")
+    with service.client() as client:
+        plain = posted(client, SPEECH.read_bytes()).json()["text"]
+        for fields in ({"decoder": "beam"}, {"hotwords": "nine=3,two"}):
+            assert posted(client, SPEECH.read_bytes(), **fields).json()["text"] == plain
+        for fields in ({"decoder": "best"}, {"hotwords": "nine=much"}, {"decoder": "greedy", "hotwords": "nine"},
+                       {"hotwords": "Ω"}):  # fmt: skip
+            answer = posted(client, SPEECH.read_bytes(), **fields)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_value"), answer.text
+
+
 def test_other_heads_have_their_answers(service, keywords):
     with service.client() as client:
         answer = posted(client, FOUR.read_bytes(), "keywords").json()
