@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from native_build import ROOT, run
-from w2vc_runtime.formats import json_object
 
 from w2vc_runtime import load
+from w2vc_runtime.results.formats import json_object
 
 DEMO_AUDIO = ROOT / "examples" / "digits" / "audio"
 MOST_BYTES = 1_500_000

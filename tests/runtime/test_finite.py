@@ -55,7 +55,7 @@ def test_no_head_answers_what_is_not_finite(head, value, digits):
 
 def test_the_command_names_the_file(digits, tone, monkeypatch, capsys):
     broken = model(digits, "ctc", np.full((49, 32), np.nan, np.float32))
-    monkeypatch.setattr(run_cli, "load", lambda *arguments: broken)
+    monkeypatch.setattr("w2vc_runtime.cli.run.load", lambda *arguments, **more: broken)
     assert run_cli.main(["run", str(digits["fp32"]), str(tone)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
