@@ -19,7 +19,7 @@ from w2vc_model import ModelError
 from w2vc_runtime.bundle import FILE_NAME, Budget, Bundle, Certified, Engine, Graph, Manifest, file_entry
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.cli.progress import Notify, Progress
-from w2vc_runtime.decoding.language_model import LANGUAGE_MODEL, find_language_model, open_language_model, pack
+from w2vc_runtime.decoding.language_model import LANGUAGE_MODEL, find_language_model, pack
 from w2vc_runtime.documents.typed import build
 from w2vc_runtime.engines import EngineOptions, compile_graph
 from w2vc_runtime.sessions.base import Session
@@ -104,14 +104,14 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
     progress = Progress(4 + len(budgets) + (len(budgets) if engines else 0))
     if engines:
         engines.check()
-    if options.lm is not None:  # before anything that takes time
-        open_language_model(find_language_model(options.lm))
-    checkpoint, options = find_subject(options)
+    checkpoint, config, options = find_subject(options)
     with staging.staging(options.destination, options.force) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
         with progress.step(f"reading {options.source.name}"):
-            subject = read_subject(checkpoint, options)
+            subject = read_subject(checkpoint, config, options)
+            if options.lm is not None:
+                pack(find_language_model(options.lm), directory / LANGUAGE_MODEL)
             if engines:
                 engines.resolve(subject.interface)
             corpus, calibration = subject.recordings("wer" in limits), subject.calibration()
@@ -210,8 +210,6 @@ def _certify(
         staging.copy_files(subject.checkpoint, COPIED, directory)
         noise = [case for case in cases if case.corpus is None]  # recordings stay where they are
         expectations.write(directory / expectations.FILE_NAME, noise, subject.model.choice)
-        if subject.options.lm is not None:
-            pack(find_language_model(subject.options.lm), directory / LANGUAGE_MODEL)
     interface = subject.interface
     manifest = Manifest(
         name=subject.options.destination.name,

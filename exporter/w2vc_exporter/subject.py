@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import w2vc_model
-from w2vc_model import SpeechModel
+from w2vc_model import SpeechConfig, SpeechModel
 from w2vc_model.checkpoint import adapter_file
 from w2vc_model.masks import Convolution, fewest_inputs, receptive_field
 from w2vc_model.weights import weight_files
@@ -93,15 +93,16 @@ class Subject:
         return [feed(self.interface, [clip.samples]) for clip in clips]
 
 
-def find_subject(options: ExportOptions) -> tuple[Path, ExportOptions]:
-    """The checkpoint that the options name, and the options with a head: the checkpoint's, where none was asked for."""
+def find_subject(options: ExportOptions) -> tuple[Path, SpeechConfig, ExportOptions]:
+    """The checkpoint that the options name, its configuration, and the options with a head: its own by default."""
     checkpoint = find_checkpoint(options.source, options.target_lang)
-    return checkpoint, options.with_head(w2vc_model.read_config(checkpoint).architectures)
+    config = w2vc_model.read_config(checkpoint)
+    return checkpoint, config, options.with_head(config.architectures)
 
 
-def read_subject(checkpoint: Path, options: ExportOptions) -> Subject:
+def read_subject(checkpoint: Path, config: SpeechConfig, options: ExportOptions) -> Subject:
     """Read a checkpoint; raise `ExportError` or `ModelError` where it cannot be exported as the options say."""
-    states = options.hidden_states_of(w2vc_model.read_config(checkpoint).num_hidden_layers)
+    states = options.hidden_states_of(config.num_hidden_layers)
     model = w2vc_model.load(checkpoint, options.task, options.padding, options.target_lang, states)
     files = [checkpoint / "config.json", *weight_files(checkpoint)]
     if options.target_lang is not None:
