@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from .audio.blocks import BlockSource
 from .audio.reader import AudioSource, Samples, name_of, read_audio
-from .batching.buckets import buckets
 from .batching.ordered import Outcome, outcomes
 from .bundle import Bundle, Manifest
 from .bundle.interface import TIME_MASK, Arrays, TimeMask
@@ -261,11 +260,6 @@ class Model:
         engines = [engine for engine in self.manifest.engines if engine.backend == self.provider]
         seconds = [profile.seconds[2] for engine in engines for profile in engine.profiles]
         return int(max(seconds) * self.interface.sampling_rate) if seconds else None
-
-    def _batches(self, clips: Mapping[int, Samples], batch_size: int) -> Iterator[list[int]]:
-        keys = list(clips)
-        for bucket in buckets([len(clips[key]) for key in keys], batch_size, self.fits):
-            yield [keys[index] for index in bucket]
 
     def _shortage(self, batch: int, samples: int) -> str | None:
         if self._footprint is None:

@@ -16,6 +16,7 @@ from support.paths import DEMO_AUDIO
 from w2vc_exporter import ExportOptions, export
 from w2vc_model.attention import POSITION_KINDS
 from w2vc_runtime import AudioError, InferenceError, load
+from w2vc_runtime.batching.buckets import buckets
 from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.sessions.footprint import PAIRS, Footprint
@@ -197,23 +198,22 @@ def test_limits_of_the_process_and_of_its_group_count(monkeypatch, tmp_path):
 
 def test_a_batch_is_padded_within_bounds(digits):
     model = load(digits["fp32"], "cpu")
-    clips = {index: np.zeros(int(16000 * seconds)) for index, seconds in enumerate((1, 60, 1.1, 1, 50, 3, 1, 1, 1, 1))}
-    batches = list(model._batches(clips, 8))
+    samples = [int(16000 * seconds) for seconds in (1, 60, 1.1, 1, 50, 3, 1, 1, 1, 1)]
+    batches = list(buckets(samples, 8, model.fits))
     assert sorted(index for batch in batches for index in batch) == list(range(10))
     assert batches[0] == [1, 4]
     assert len(batches) == 3
     for batch in batches:
-        lengths = [len(clips[index]) for index in batch]
+        lengths = [samples[index] for index in batch]
         assert len(batch) * max(lengths) <= 1.25 * sum(lengths)
-    assert [len(batch) for batch in model._batches(dict.fromkeys(range(5), np.zeros(16000)), 2)] == [2, 2, 1]
+    assert [len(batch) for batch in buckets([16000] * 5, 2, model.fits)] == [2, 2, 1]
 
 
 def test_a_batch_of_what_fits_alone_is_split(digits, monkeypatch):
     model = load(digits["fp32"], "cpu")
-    clips = dict.fromkeys(range(4), np.zeros(16000 * 40))
     alone = Footprint.of(Bundle(digits["fp32"], model.manifest), "cpu").needed(1, 16000 * 40)
     monkeypatch.setattr(memory, "available_bytes", lambda: int(2.5 * alone))
-    assert [len(batch) for batch in model._batches(clips, 8)] == [2, 2]
+    assert [len(batch) for batch in buckets([16000 * 40] * 4, 8, model.fits)] == [2, 2]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
