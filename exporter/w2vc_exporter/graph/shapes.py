@@ -30,7 +30,7 @@ def _as_input(input: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 def _arithmetic(input: Operand, other: Operand) -> Tensor:
-    return _empty(_together(input, other), torch.result_type(input, other))  # type: ignore[arg-type]
+    return _empty(_together(input, other), torch.result_type(input, other))
 
 
 def _comparison(input: Operand, other: Operand) -> Tensor:
@@ -61,7 +61,7 @@ def _stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def _where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
-    return _empty(_together(condition, input, other), torch.result_type(input, other))  # type: ignore[arg-type]
+    return _empty(_together(condition, input, other), torch.result_type(input, other))
 
 
 SHAPES: dict[str, Callable[..., Tensor]] = {
