@@ -175,6 +175,48 @@ W2VC_API w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* de
 W2VC_API w2vc_status w2vc_align(const w2vc_model* model, const float* samples, size_t count, const char* text,
                                 w2vc_result** result, w2vc_error* error);
 
+/* ---- Audio of any length: heard chunk by chunk, in the memory of one ---- */
+
+/* How audio is cut. Begin with W2VC_CHUNK_OPTIONS_INIT. */
+typedef struct w2vc_chunk_options {
+    size_t size;            /* of this struct */
+    double chunk_seconds;   /* that the model hears at once; 0: 20, or what fits memory and engine */
+    double context_seconds; /* of it on each side, answered for by the neighbours; below 0: a sixth */
+    int pooled; /* not 0: one answer, of the mean; for heads base, sequence-classification, xvector */
+} w2vc_chunk_options;
+
+#define W2VC_CHUNK_OPTIONS_INIT \
+    { sizeof(w2vc_chunk_options), 0, -1, 0 }
+
+/* As w2vc_run, for audio of any length. Head ctc cuts where it is quiet, goes on decoding across cuts and
+ * keeps no logits; frame-classification joins its scores; the others have a window for each chunk, or one
+ * answer where options ask for it. */
+W2VC_API w2vc_status w2vc_run_chunked(const w2vc_model* model, const w2vc_decoder* decoder,
+                                      const w2vc_chunk_options* options, const float* samples, size_t count,
+                                      w2vc_result** result, w2vc_error* error);
+
+/* The same for audio that comes in. For one thread at a time; a model has any number of streams, which must
+ * not be used after it or their decoder was freed. */
+typedef struct w2vc_stream w2vc_stream;
+
+W2VC_API w2vc_status w2vc_stream_open(const w2vc_model* model, const w2vc_decoder* decoder,
+                                      const w2vc_chunk_options* options, w2vc_stream** stream,
+                                      w2vc_error* error);
+W2VC_API void w2vc_stream_free(w2vc_stream* stream);
+
+/* Takes the next samples, any number, and computes the chunks that they complete. Fails with AUDIO on samples
+ * that are no sound, which are not taken; after INFERENCE or MEMORY the stream can only be freed. */
+W2VC_API w2vc_status w2vc_stream_push(w2vc_stream* stream, const float* samples, size_t count,
+                                      w2vc_error* error);
+
+/* The answer for the chunks so far, whose last words may still change; NULL before the first. The caller
+ * frees it. */
+W2VC_API w2vc_status w2vc_stream_read(w2vc_stream* stream, w2vc_result** result, w2vc_error* error);
+
+/* Computes what is left and answers for all; the stream then takes nothing more. Fails as w2vc_run. The
+ * caller frees the result. */
+W2VC_API w2vc_status w2vc_stream_end(w2vc_stream* stream, w2vc_result** result, w2vc_error* error);
+
 W2VC_API void w2vc_result_free(w2vc_result* result);
 
 W2VC_API w2vc_head w2vc_result_head(const w2vc_result* result);
@@ -185,8 +227,8 @@ W2VC_API double w2vc_result_frame_seconds(const w2vc_result* result);
 /* The text of the best reading; empty of other heads than CTC. */
 W2VC_API const char* w2vc_result_text(const w2vc_result* result);
 
-/* The result as one JSON object, as `w2vc run --format json` prints it, made when it is first asked for.
- * Fails with MEMORY. */
+/* The result as one JSON object, as `w2vc run` and `w2vc align` print it with --format json, made when it is
+ * first asked for. Fails with MEMORY. */
 W2VC_API w2vc_status w2vc_result_json(const w2vc_result* result, const char** json, w2vc_error* error);
 
 /* The functions below fail with ARGUMENT where there is no such part, and leave the output as it was. */
@@ -235,6 +277,16 @@ typedef struct w2vc_array {
     const float* values;
     size_t rows, columns;
 } w2vc_array;
+
+/* Of audio in chunks, what was answered for a part of it; its times count from start, in seconds. result
+ * belongs to the whole. */
+typedef struct w2vc_window {
+    double start, end;
+    const w2vc_result* result;
+} w2vc_window;
+
+W2VC_API size_t w2vc_result_window_count(const w2vc_result* result);
+W2VC_API w2vc_status w2vc_result_window(const w2vc_result* result, size_t index, w2vc_window* window);
 
 W2VC_API size_t w2vc_result_array_count(const w2vc_result* result);
 W2VC_API w2vc_status w2vc_result_array(const w2vc_result* result, size_t index, w2vc_array* array);
