@@ -33,8 +33,8 @@ struct Options {
 
 struct BeamOptions {
     BeamOptions() : values(W2VC_BEAM_OPTIONS_INIT) {}
-    w2vc_beam_options values;    // but for the language model and the hotwords, which are here
-    std::string language_model;  // empty: none
+    w2vc_beam_options values;    // but for the language model's path and the hotwords, which are here
+    std::string language_model;  // empty: as values has it, which is that of the bundle, if any
     std::vector<std::pair<std::string, double>> hotwords;
 };
 
@@ -217,7 +217,7 @@ class Decoder {
         w2vc_beam_options taken = options.values;
         std::vector<w2vc_hotword> hotwords;
         for (const auto& each : options.hotwords) hotwords.push_back({each.first.c_str(), each.second});
-        taken.language_model = detail::or_null(options.language_model);
+        if (!options.language_model.empty()) taken.language_model = options.language_model.c_str();
         taken.hotwords = hotwords.data();
         taken.hotword_count = hotwords.size();
         w2vc_decoder* handle = nullptr;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <new>
 
+#include "api/language_model.hpp"
 #include "bundle/files.hpp"
 #include "decoding/greedy.hpp"
 #include "results/answer.hpp"
@@ -50,7 +51,7 @@ std::string scientific(float value) {
 }  // namespace
 
 Model::Model(const std::string& bundle, const std::string& precision, const sessions::OpenOptions& options)
-    : manifest_(bundle::Manifest::read(bundle)) {
+    : path_(bundle), manifest_(bundle::Manifest::read(bundle)) {
     bundle::check_files(bundle, manifest_);
     const bundle::Graph& graph = bundle::find_graph(bundle, manifest_, precision);
     extractor_ = features::make_extractor(manifest_.features);
@@ -58,6 +59,14 @@ Model::Model(const std::string& bundle, const std::string& precision, const sess
     footprint_ = sessions::Footprint::of(bundle, manifest_, provider());
     if (manifest_.ctc)
         decoder_ = std::make_unique<decoding::GreedyDecoder>(results::vocabulary_of(manifest_));
+}
+
+std::string Model::language_model() const {
+    const std::string folder = std::string(kLanguageModel) + "/";
+    for (const auto& [name, entry] : manifest_.files) {
+        if (name.rfind(folder, 0) == 0) return path_ + "/" + kLanguageModel;
+    }
+    return "";
 }
 
 const decoding::Decoder* Model::decoder(const decoding::Decoder* given) const {

@@ -34,6 +34,8 @@ class Model {
     Model(const std::string& bundle, const std::string& precision, const sessions::OpenOptions& options);
 
     const bundle::Manifest& manifest() const { return manifest_; }
+    // The path of the language model that the bundle carries; empty without one.
+    std::string language_model() const;
     const std::string& provider() const { return session_->provider(); }
     // What decodes: the decoder that is given, else the greedy one; null of other heads than ctc. Throws
     // Error (argument) where there is a decoder for another head.
@@ -75,6 +77,7 @@ class Model {
                        std::size_t samples) const;
     std::optional<std::string> shortage(std::size_t batch, std::size_t samples) const;
 
+    std::string path_;
     bundle::Manifest manifest_;
     std::unique_ptr<features::Extractor> extractor_;
     std::unique_ptr<sessions::Session> session_;
