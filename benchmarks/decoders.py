@@ -53,12 +53,10 @@ def speed(folder: Path, utterances: int) -> dict[str, Any]:
         shown = f"{1000 * median[name]:.1f} ms | {1000 * min(row['seconds']):.1f} ms"
         ratio = median[name] / median["w2vc-native"]
         print(f"| {name} | {shown} | {ratio:.1f} | {row['loading']:.2f} s | {memory} |")
-    cores = os.cpu_count()
-    (alone, spent), (together, in_all) = own["batch_1"], own[f"batch_{cores}"]
-    print(
-        f"a batch on {cores} threads: {alone / together:.2f} times as fast as on one, "
-        f"{in_all / spent:.2f} times its processor time"
-    )
+    (_, alone), (cores, together) = own["batch"].items()
+    faster = statistics.median(one[0] / several[0] for one, several in zip(alone, together))
+    spent = statistics.median(several[1] / one[1] for one, several in zip(alone, together))
+    print(f"a batch on {cores} threads: {faster:.2f} times as fast as on one, {spent:.2f} times its processor time")
     errors = {name: word_errors([each[0][0] for each in row["outputs"]], made.texts) for name, row in rows.items()}
     print("words wrong, of texts that were cut or repeated to length: " + str(errors))
     figures = {
@@ -72,7 +70,11 @@ def speed(folder: Path, utterances: int) -> dict[str, Any]:
         }
         for name, row in rows.items()
     }
-    return {"utterances": utterances, "decoders": figures, "batch_times_one_thread": {cores: alone / together}}
+    return {
+        "utterances": utterances,
+        "decoders": figures,
+        "batch_on_threads": {"threads": int(cores), "times_as_fast": faster},
+    }
 
 
 def word_errors(texts: list[str], references: list[str]) -> int:
