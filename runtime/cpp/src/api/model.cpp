@@ -140,7 +140,8 @@ void Model::check_length(std::size_t samples) const {
 void Model::check(const Sound& sound) const {
     const std::size_t count = sound.clip.count;
     if (const auto problem = shortage(1, count)) {
-        throw inaudible("is too long: " + *problem + "; cut it into shorter recordings");
+        throw inaudible("is too long: " + *problem +
+                        "; hear it in chunks, or cut it into shorter recordings");
     }
     check_samples(sound.clip);
     check_length(count);
