@@ -6,6 +6,7 @@ print(model("call.flac").text)
 """
 
 from .chunking.plan import ChunkOptions
+from .decoding import BeamOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
@@ -24,6 +25,7 @@ from .results import (
 
 __all__ = [
     "AudioError",
+    "BeamOptions",
     "BundleError",
     "ChunkOptions",
     "Classification",

@@ -99,7 +99,9 @@ class Chunker:
         earliest = latest - room * step
         half = max(1, round(PAUSE_SECONDS * self.plan.sampling_rate / step) // 2)
         begin = max(0, earliest - half * step - self._start)
-        power = np.square(held[begin : latest + half * step - self._start], dtype=np.float64)
+        # Nothing beyond the chunk, of which there is as much as the blocks happen to bring.
+        end = min(latest + half * step - self._start, self.plan.chunk)
+        power = np.square(held[begin:end], dtype=np.float64)
         power = power[: len(power) // step * step].reshape(-1, step).mean(axis=1)
         sums = np.concatenate(([0.0], np.cumsum(power)))
         cuts = np.arange(earliest, latest + 1, step)
