@@ -161,7 +161,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def answers(model: Model, options: ChunkOptions, clips: Sequence[Clip]) -> tuple[list[Word], ...]:
-    """The words of clips in one recording: in chunks, as a whole, of each clip alone, in truth; then where it was cut."""
+    """The words of clips in one recording: in chunks, as a whole, of each clip alone, in truth; then its cuts."""
     parts, alone, truth, count = [], [], [], 0
     for clip in clips:
         alone += moved(model((clip.samples, RATE)).words, count / RATE)
