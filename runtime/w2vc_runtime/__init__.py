@@ -6,6 +6,7 @@ print(model("call.flac").text)
 """
 
 from .chunking.plan import ChunkOptions
+from .chunking.voice import VoiceActivity
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
@@ -39,6 +40,7 @@ __all__ = [
     "Score",
     "Segment",
     "Transcript",
+    "VoiceActivity",
     "W2vcError",
     "Window",
     "Windows",

@@ -53,7 +53,7 @@ class Service:
 
     def client(self, **options: object) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, headers=headers, **{"timeout": 120, "trust_env": False, **options})
 
     def alive(self) -> bool:
         with self.client() as client:

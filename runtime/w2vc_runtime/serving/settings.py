@@ -28,7 +28,8 @@ class Settings:
     upload: the largest body. duration: the longest recording, and live session. upload_time: for a body to arrive.
     answer_time: for an answer, waiting included. idle_time: of a live session without audio. requests: at a time.
     queue, batch, delay, workers: of the batcher of each bundle, see `Limits`. chunk_seconds, context_seconds: how
-    long recordings are cut. live_chunk_seconds: how live audio is, which bounds its latency.
+    long recordings are cut. live_chunk_seconds: how live audio is, which bounds its latency. vad: a voice activity
+    model, by which transcripts are cut, see `VoiceActivity`.
     drain_time: for what is under way when the service is told to end.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     chunk_seconds: float | None = None
     context_seconds: float | None = None
     live_chunk_seconds: float = 4.0
+    vad: str | None = None
     drain_time: float = 30.0
 
     def __post_init__(self) -> None:
