@@ -24,6 +24,7 @@ class Settings:
     """Everything that a service may be told. Sizes are in bytes, times in seconds.
 
     bundles: ``[NAME=]PATH[@PRECISION]`` each. repository: a folder whose bundles may be loaded by name at run time.
+    language_models: ``NAME=PATH`` each, which a request may name.
     host, port: where it listens. api_key: what clients must show. origins: sites whose pages may call it.
     upload: the largest body. duration: the longest recording, and live session. upload_time: for a body to arrive.
     answer_time: for an answer, waiting included. idle_time: of a live session without audio. requests: at a time.
@@ -35,6 +36,7 @@ class Settings:
 
     bundles: tuple[str, ...] = ()
     repository: str | None = None
+    language_models: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
@@ -142,7 +144,8 @@ def _typed(what: str, value: Any, kind: str) -> Any:
 
 def _parsed(name: str, text: str, kind: str) -> Any:
     if kind.startswith("tuple"):
-        return tuple(part for part in text.split(os.pathsep if name.endswith("BUNDLES") else ",") if part)
+        paths = name.endswith(("BUNDLES", "LANGUAGE_MODELS"))
+        return tuple(part for part in text.split(os.pathsep if paths else ",") if part)
     try:
         return int(text) if kind.startswith("int") else float(text) if kind.startswith("float") else text
     except ValueError as error:
