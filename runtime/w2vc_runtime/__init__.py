@@ -7,6 +7,7 @@ print(model("call.flac").text)
 
 from .chunking.plan import ChunkOptions
 from .decoding import BeamOptions
+from .chunking.voice import VoiceActivity
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
@@ -41,6 +42,7 @@ __all__ = [
     "Score",
     "Segment",
     "Transcript",
+    "VoiceActivity",
     "W2vcError",
     "Window",
     "Windows",
