@@ -65,10 +65,12 @@ def bundle(tmp_path) -> Path:
     (path / "engines").mkdir()
     manifest = Bundle.read(path).manifest
     profiles = tuple(OptimizationProfile.parse(spec).entry(manifest.interface) for spec in SPECS)
-    plan = {"graph": str(path / "model.onnx"), "profiles": [profile.shapes for profile in profiles]}
+    shapes = [profile.shapes for profile in profiles]
     engines = []
     for backend in MODULES:
         file = f"engines/{backend}.plan"
+        # Engines that ONNX Runtime may run, too, have a mask; all others lengths.
+        plan = {"graph": str(path / "model.onnx"), "profiles": shapes, "lengths": backend == "tensorrt-rtx"}
         (path / file).write_text(json.dumps(plan))
         entry = file_entry(path / file)
         engines.append(
@@ -133,6 +135,26 @@ def test_a_wrong_type_is_refused(bundle):
     for changed in ({**inputs, "input_values": values.astype(np.float64)}, {"input_values": values}):
         with pytest.raises(InferenceError, match=fault):
             open_(bundle, "tensorrt").run(changed)
+
+
+def test_lengths_are_sent_where_the_engine_takes_them(bundle):
+    for backend, sent, other in (
+        ("tensorrt-rtx", "lengths", "attention_mask"),
+        ("tensorrt", "attention_mask", "lengths"),
+    ):
+        session = open_(bundle, backend)
+        session.run(batch(2, 16000))
+        (lane,) = session._lanes._free
+        assert sent in lane._buffers
+        assert other not in lane._buffers
+
+
+@pytest.mark.parametrize("row", [[0, 1, 1], [1, 0, 1], [2, 0, 0]])
+def test_a_mask_that_is_no_length_is_refused(row, bundle):
+    inputs = batch(1, 15999)
+    inputs["attention_mask"] = np.repeat(np.array([row], np.int64), 5333, axis=1)
+    with pytest.raises(InferenceError, match=r"^engines take clips that are padded at their end; attention_mask has 1"):
+        open_(bundle, "tensorrt-rtx").run(inputs)
 
 
 def test_what_fits_no_profile(bundle, truth):
