@@ -71,6 +71,8 @@ class Subject:
         """Write the checkpoint, if there is none; bytes of its weights."""
         weights = self.checkpoint / "model.safetensors"
         if not (self.checkpoint / "calibration.npz").is_file():
+            import soundfile
+
             from support import oracle
             from support.published import LETTER_HEAD, PUBLISHED
 
@@ -81,6 +83,9 @@ class Subject:
             count, seconds = CALIBRATION
             clips = [clip(round(seconds * RATE), seed=100 + index) for index in range(count)]
             np.savez(self.checkpoint / "calibration.npz", *(self._values(each) for each in clips))
+            (self.checkpoint / "calibration").mkdir()
+            for index, each in enumerate(clips):
+                soundfile.write(self.checkpoint / "calibration" / f"{index}.wav", each, RATE)
         return weights.stat().st_size
 
     def clips(self, cell: Cell) -> Path:
