@@ -26,6 +26,8 @@ RATE = 16000
 # Seconds of the shortest and longest clip of a batch of mixed lengths.
 MIXED = (1.0, 15.0)
 CALIBRATION = (8, 10.0)
+# The name of models that are made for each length that is timed.
+ONE_LENGTH = "one-length"
 ROOT = HERE.parents[1]
 FOLDER = ENVIRONMENTS / "models"
 
@@ -157,12 +159,15 @@ def made(subject: Subject, peer: str, name: str, cells: list[Cell], job: dict[st
     target = subject.folder / f"{peer}, {name}"
     note = target / "made.json"
     shapes = sorted({_shape(subject, cell) for cell in cells if cell.batch == 1})
-    if name != "one-length":
+    if name != ONE_LENGTH:
         shapes = shapes[-1:] or [_shape(subject, cells[0])]
-    key = {"sources": _sources(peer), "shapes": [list(each) for each in shapes] if name == "one-length" else []}
+    elif not shapes:
+        return {"problem": "not run: made for one length"}
+    key = {"sources": _sources(peer), "shapes": [list(each) for each in shapes] if name == ONE_LENGTH else []}
     if note.is_file():
         found = json.loads(note.read_text())
-        if found.pop("key") == key:
+        known = found.pop("key")
+        if known["sources"] == key["sources"] and all(shape in known["shapes"] for shape in key["shapes"]):
             return found
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

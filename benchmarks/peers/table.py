@@ -39,7 +39,7 @@ def cell_table(result: dict[str, Any], cell: Row) -> str:
             f"{1000 * min(row['samples']):.0f} ms",
             f"{100 * spread(row['samples']):.0f} %{' (wide)' if spread(row['samples']) > WIDE else ''}",
             DASH if base is None else ratio(row, base),
-            f"{row['difference']:.1e}" if "difference" in row else "same text",
+            f"{row['difference']:.1e}" if "difference" in row else "a text",
             f"{100 * row['agreement']:.1f} %" if "agreement" in row else DASH,
             f"{100 * limit(cell, row['precision'], floor) / median(row):.0f} %",
         ]

@@ -130,7 +130,7 @@ def test_a_text_is_judged_by_its_letters(tmp_path):
         logits[frame, token] = 1
     output = tmp_path / "output.npz"
     output.with_suffix(".json").write_text('["EE T"]')
-    assert judged(output, [logits], "fp32") == {}
+    assert judged(output, [logits], "fp32") == {"agreement": 1.0}
     output.with_suffix(".json").write_text('["nonsense"]')
     assert judged(output, [logits], "fp32")["problem"].startswith("wrong: 'nonsense'")
 
