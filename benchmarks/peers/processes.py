@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from .registry import HERE, PEERS
 WORKER = HERE / "worker.py"
 # Bytes that stay free for the system and what a run takes.
 SPARE = 2 << 30
+# Seconds.
+WAIT = 1.0
 
 Answer = dict[str, Any]
 
@@ -57,7 +58,7 @@ class Worker:
     def answer(self) -> Answer:
         """The next thing it says, or why it says nothing any more."""
         assert self.process.stdout is not None
-        deadline = time.monotonic() + self._limit
+        waited = 0.0  # in short waits, so that hours in which both were suspended are one of them
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while True:
@@ -65,8 +66,10 @@ class Worker:
                 if found:
                     self._rest = rest
                     return json.loads(line)
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                if not selector.select(WAIT):
+                    waited += WAIT
+                    if waited < self._limit:
+                        continue
                     self.close()
                     return {"problem": f"stopped after {self._limit:.0f} s without an answer"}
                 read = os.read(self.process.stdout.fileno(), 1 << 16)

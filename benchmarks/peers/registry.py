@@ -15,7 +15,7 @@ class Variant:
 
     precision: what its output is judged as. model: the name of what is made of the checkpoint for it, which variants
     may share; empty where it runs the checkpoint itself. settings: what its file wants to know. batches: whether it
-    takes clips of several lengths.
+    runs clips of several lengths without being made anew.
     """
 
     precision: str
@@ -28,8 +28,8 @@ class Variant:
 class Peer:
     """A tool that runs these models.
 
-    file: makes its models and runs them, in the environment of that name; None is the one that runs this. kinds: the
-    ``model_type`` that it knows; others cost nothing to try and say so.
+    file: makes its models and runs them, see `worker`. environment: the one that it runs in, made of ``NAME.txt``; None
+    is the one that runs this.
     """
 
     file: str

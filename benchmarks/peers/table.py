@@ -17,7 +17,26 @@ Row = dict[str, Any]
 
 def tables(result: dict[str, Any]) -> str:
     """All of a run, as Markdown."""
-    return "\n\n".join([*(cell_table(result, cell) for cell in result["cells"]), made_table(result)])
+    cells = [cell_table(result, cell) for cell in result["cells"]]
+    return "\n\n".join([machine_lines(result), *cells, made_table(result)])
+
+
+def machine_lines(result: dict[str, Any]) -> str:
+    """The command, the machine, and what that can do at most."""
+    device = result["device"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    lines = [
+        f"`{result['command']}`, {result['date']}: {device['processor']}, {device['cores']} cores, "
+        f"{device['memory'] / 1e9:.0f} GB, load before {result['load']:.1f}; {versions}.",
+        "",
+    ]
+    for threads, floor in result["floor"].items():
+        rates = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in floor["rates"].items())
+        lines.append(
+            f"The machine's best with {threads} threads: products, 10^12 operations a second: {rates}; "
+            f"copying {floor['copy'] / 1e9:.0f} GB/s."
+        )
+    return "\n".join(lines)
 
 
 def cell_table(result: dict[str, Any], cell: Row) -> str:

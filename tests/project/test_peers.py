@@ -153,7 +153,12 @@ def test_tables_have_ratios_spread_and_share_of_the_limit():
         "bytes": dict.fromkeys(("fp32", "bf16", "int8"), 1e9),
     }  # fmt: skip
     rates = {"fp32": 8e11, "bf16": 2e12, "int8": 4e12}
-    shown = table.cell_table({"floor": {"2": {"rates": rates, "copy": 1e10}}}, cell)
+    floor = {"2": {"rates": rates, "copy": 1e10}}
+    device = {"processor": "a processor", "cores": 2, "memory": 24e9}
+    about = {"device": device, "versions": {"torch": "2"}, "command": "it", "date": "today", "load": 0.0, "models": []}
+    shown = table.machine_lines({**about, "floor": floor})
+    assert "with 2 threads: products, 10^12 operations a second: fp32 0.80, bf16 2.00, int8 4.00; copying 10" in shown
+    shown = table.cell_table({"floor": floor}, cell)
     lines = {line.split(" | ")[0].strip("| "): line for line in shown.splitlines()}
     assert "| 1000 ms | 1000 ms | 0 % | 0.50 (0.50–0.50) | 1.0e-03 | 100.0 % | 50 % |" in lines["ours openvino fp32"]
     assert "100 % (wide)" in lines["ours openvino int8"]
