@@ -105,6 +105,8 @@ class Pool:
 
     def worker(self, name: str, peer: str, job: dict[str, Any], needed: int) -> Worker | str:
         """A worker that has loaded its model, or why there is none. needed: bytes that it may take."""
+        if name in self._alive and self._alive[name].process.poll() is not None:  # it died of an earlier cell
+            self.close(name)
         if name in self._alive:
             self._alive[name] = self._alive.pop(name)
             return self._alive[name]

@@ -90,9 +90,12 @@ def test_what_fails_costs_its_own_row_and_says_so(fakes):
     timed = rounds(fakes, *WAYS)
     try:
         rows = {row["variant"]: row for row in timed.run(Cell(1, 1), [RIGHT], 4, lambda text: None)}
+        again = {row["variant"]: row for row in timed.run(Cell(1, 1), [RIGHT], 3, lambda text: None)}
     finally:
         timed.close()
     assert len(rows["right"]["samples"]) == 4
+    assert len(again["right"]["samples"]) == 3
+    assert again["abort"]["problem"] == rows["abort"]["problem"]  # started anew, for another cell
     assert rows["right"]["difference"] == 0
     assert rows["right"]["installed"] > 1e6  # numpy
     assert "problem" not in rows["right"]
