@@ -155,7 +155,8 @@ def compare(
         try:
             for cell in cells:
                 rows = rounds.run(cell, references[cell], options.rounds, say)
-                failed = [failure(engine, entry) for engine in engines if model_of(*engine, entry) is None]
+                lost = [each for each in engines if model_of(*each, entry) is None]
+                failed = [failure(engine, entry) for engine in lost]
                 for row in rows:
                     row["made"] = made_key(row["peer"], row["variant"])
                 result["cells"].append(

@@ -14,14 +14,14 @@ class Variant:
     """One way to run a peer.
 
     precision: what its output is judged as. model: the name of what is made of the checkpoint for it, which variants
-    may share; empty where it runs the checkpoint itself. settings: what its file wants to know. batches: whether it
-    runs clips of several lengths without being made anew.
+    may share; empty where it runs the checkpoint itself. settings: what its file wants to know. only: ``one`` or
+    ``several`` clips; empty for both.
     """
 
     precision: str
     model: str = ""
     settings: tuple[tuple[str, Any], ...] = ()
-    batches: bool = True
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ PEERS: dict[str, Peer] = {
         "transformers",
         {
             "eager": Variant("fp32"),
-            "eager, padded": Variant("fp32", settings=(("padded", True),)),
+            "eager, padded": Variant("fp32", settings=(("padded", True),), only="several"),
             "eager bf16": Variant("bf16", settings=(("type", "bfloat16"),)),
-            "torch.compile": Variant("fp32", settings=(("compiled", True),), batches=False),
+            "torch.compile": Variant("fp32", settings=(("compiled", True),), only="one"),
         },
     ),
     "onnxruntime": Peer(
         "run_onnxruntime.py",
         "onnxruntime",
         {
-            "plain, one length": Variant("fp32", "one-length", batches=False),
+            "plain, one length": Variant("fp32", "one-length", only="one"),
             "plain": Variant("fp32", "dynamic"),
-            "int8, one length": Variant("int8", "one-length", (("file", "int8"),), batches=False),
+            "int8, one length": Variant("int8", "one-length", (("file", "int8"),), only="one"),
             "int8": Variant("int8", "dynamic", (("file", "int8"),)),
         },
     ),
@@ -67,9 +67,9 @@ PEERS: dict[str, Peer] = {
         "run_openvino.py",
         "openvino",
         {
-            "f32, one length": Variant("fp32", "float", (("static", True),), batches=False),
-            "bf16, one length": Variant("bf16", "float", (("static", True), ("type", "bf16")), batches=False),
-            "nncf int8, one length": Variant("int8", "nncf", (("static", True), ("type", "bf16")), batches=False),
+            "f32, one length": Variant("fp32", "float", (("static", True),), only="one"),
+            "bf16, one length": Variant("bf16", "float", (("static", True), ("type", "bf16")), only="one"),
+            "nncf int8, one length": Variant("int8", "nncf", (("static", True), ("type", "bf16")), only="one"),
             "f32": Variant("fp32", "float"),
             "bf16": Variant("bf16", "float", (("type", "bf16"),)),
             "nncf int8": Variant("int8", "nncf", (("type", "bf16"),)),
@@ -95,6 +95,11 @@ PEERS: dict[str, Peer] = {
             "openvino fp32": Variant("fp32", "openvino", (("provider", "openvino"),)),
             "openvino bf16": Variant("bf16", "openvino", (("provider", "openvino"),)),
             "openvino int8": Variant("int8", "openvino", (("provider", "openvino"),)),
+            "cpu fp32, one at a time": Variant("fp32", "cpu", (("provider", "cpu"), ("alone", True)), "several"),
+            "cpu int8, one at a time": Variant("int8", "cpu", (("provider", "cpu"), ("alone", True)), "several"),
+            "openvino int8, one at a time": Variant(
+                "int8", "openvino", (("provider", "openvino"), ("alone", True)), "several"
+            ),
         },
     ),
 }

@@ -40,6 +40,8 @@ class Rounds:
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as folder:
             for engine in self._jobs:
+                if PEERS[engine[0]].variants[engine[1]].only == "several" and cell.batch == 1:
+                    continue
                 say(f"{cell.name}, {'/'.join(engine)}")
                 rows[engine] = self._first(engine, cell, reference, Path(folder) / "output.npz")
         running = [engine for engine, row in rows.items() if "problem" not in row]
@@ -65,7 +67,7 @@ class Rounds:
         peer, name = engine
         variant = PEERS[peer].variants[name]
         row: dict[str, Any] = {"peer": peer, "variant": name, "precision": variant.precision}
-        if cell.batch > 1 and not variant.batches:
+        if variant.only == "one" and cell.batch > 1:
             return {**row, "problem": "not run: made for one length, or compiled anew for each"}
         start = time.perf_counter()
         found = self._ask(engine, cell, output)

@@ -41,6 +41,7 @@ def make(checkpoint: Path, target: Path, name: str, shapes: list[tuple[int, ...]
 class Engine:
     def __init__(self, checkpoint: Path, target: Path, settings: dict[str, Any]) -> None:
         self.model = load(target / "bundle", settings["provider"], settings["precision"])
+        self.together = not settings.get("alone", False)
 
     def prepare(self, clips: list[Any]) -> Any:
         if len(clips) > 1:
@@ -63,5 +64,5 @@ class Engine:
             return answer(self.model, outputs, samples)
 
         self.model.answer = kept  # type: ignore[method-assign]
-        self.model.batch([(clip.samples, RATE) for clip in clips], batch_size=len(clips))
+        self.model.batch([(clip.samples, RATE) for clip in clips], batch_size=len(clips) if self.together else 1)
         return [logits[len(clip.samples)] for clip in clips]

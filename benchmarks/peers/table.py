@@ -75,12 +75,21 @@ def standing(rows: Sequence[Row]) -> list[str]:
     peers = [row for row in rows if row["peer"] != OURS]
     plain = [row for row in peers if row["peer"] == "onnxruntime" and row["precision"] == "fp32"]
     in_onnxruntime = [row for row in ours if row["variant"].startswith("cpu")]
+    alone = [row for row in ours if row["variant"].endswith("one at a time")]
+    together = [row for row in ours if f"{row['variant']}, one at a time" in {each["variant"] for each in alone}]
     questions: list[tuple[str, list[Row], list[Row]]] = [
         ("fp32, best of ours beside the best peer", of(ours, "fp32"), of(peers, "fp32")),
         ("any precision, best of ours beside transformers eager", ours, [r for r in peers if r["variant"] == "eager"]),
         ("fp32 in ONNX Runtime beside the plain export", of(in_onnxruntime, "fp32"), plain),
         ("int8 in ONNX Runtime beside the plain export in fp32", of(in_onnxruntime, "int8"), plain),
     ]
+    if alone:
+        questions += [
+            (f"a batch of ours beside its clips one at a time, {row['variant']}", [row], [other])
+            for row in together
+            for other in alone
+            if other["variant"].startswith(f"{row['variant']},")
+        ]
     if peers:
         best = min(peers, key=median)
         near = [row for row in ours if row.get("difference", 9.0) <= best.get("difference", 0.0)]

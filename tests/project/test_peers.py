@@ -62,7 +62,7 @@ def fakes(tmp_path, monkeypatch) -> Subject:
     np.save(right, RIGHT)
     file.write_text(FAKE.replace("{right!r}", repr(str(right))))
     variants = {way: Variant("fp32", settings=(("way", way),)) for way in WAYS}
-    variants["one length"] = Variant("fp32", settings=(("way", "right"),), batches=False)
+    variants["one length"] = Variant("fp32", settings=(("way", "right"),), only="one")
     monkeypatch.setitem(registry.PEERS, "fake", Peer(str(file), None, variants))
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     (tmp_path / "model-1" / "clips").mkdir(parents=True)
@@ -113,6 +113,9 @@ def test_what_is_made_for_one_length_is_not_given_several(fakes):
     finally:
         timed.close()
     assert row["problem"] == "not run: made for one length, or compiled anew for each"
+    variants = registry.PEERS["fake"].variants
+    variants["several"] = Variant("fp32", settings=(("way", "right"),), only="several")
+    assert rounds(fakes, "several").run(Cell(1, 1), [RIGHT], 1, lambda text: None) == []
 
 
 def test_a_model_that_cannot_be_made_is_one_line_and_leaves_nothing(fakes, monkeypatch):
