@@ -6,8 +6,8 @@ print(model("call.flac").text)
 """
 
 from .chunking.plan import ChunkOptions
-from .decoding import BeamOptions
 from .chunking.voice import VoiceActivity
+from .decoding import BeamOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (

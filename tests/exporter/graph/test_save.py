@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+
 from w2vc_exporter.graph.save import write_whole
 
 # Lengths whose sizes in the file take one, two, three and four bytes, and none at all.
