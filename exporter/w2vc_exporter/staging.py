@@ -15,8 +15,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import onnx_ir as ir
-
 from w2vc_runtime.bundle import FILE_NAME as MANIFEST
 from w2vc_runtime.bundle import file_entry
 from w2vc_runtime.decoding.language_model import DIRECTORY as MODEL_DIRECTORY
@@ -28,12 +26,7 @@ from w2vc_runtime.verify.expectations import FILE_NAME as VERIFICATION
 
 from .checkpoint.recipes import COPIED
 from .errors import ExportError
-from .graph.save import write_whole
 
-FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf16", "int8")} | {"fp32": "model.onnx"}
-# Past this the weights go to a file of their own beside the graph: protobuf stops at 2 GB, and holds them several times
-# in memory before that.
-EXTERNAL_DATA_BYTES = 500_000_000
 REJECTED = ".rejected"
 # What there can be in a bundle, of this and of earlier versions: `--force` replaces a directory of these and no other.
 WRITTEN = (
@@ -212,23 +205,6 @@ def set_aside(directory: Path, target: Path) -> Path:
     rejected = rejected_name(target)
     publish(directory, rejected, force=True)
     return rejected
-
-
-def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, ...]:
-    """Write a graph; return its file names, the graph first, then its external data."""
-    name = FILE_NAMES[precision]
-    for node in model.graph:
-        for value in node.outputs:
-            if not value.is_graph_output():  # what every consumer infers for itself
-                value.shape = value.type = None
-    for stale in (directory / name, directory / f"{name}.data"):
-        stale.unlink(missing_ok=True)  # of an attempt that missed its budget
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
-    if size < EXTERNAL_DATA_BYTES:
-        write_whole(model, directory / name)
-        return (name,)
-    ir.save(model, directory / name, external_data=f"{name}.data")
-    return name, f"{name}.data"
 
 
 def copy_files(checkpoint: Path, names: Iterable[str], directory: Path) -> None:

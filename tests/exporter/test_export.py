@@ -171,7 +171,7 @@ def test_graph_names_no_file_of_this_machine(digits):
 
 
 def test_large_weights_go_to_external_data(tmp_path, monkeypatch):
-    monkeypatch.setattr("w2vc_exporter.staging.EXTERNAL_DATA_BYTES", 1000)
+    monkeypatch.setattr("w2vc_exporter.graph.save.EXTERNAL_DATA_BYTES", 1000)
     theirs, checkpoint = tiny()
     bundle = export(ExportOptions(checkpoint, output=tmp_path / "bundle")).bundle
     assert Bundle.read(bundle).manifest.graphs[0].files == ("model.onnx", "model.onnx.data")

@@ -11,6 +11,10 @@ import torch
 
 from w2vc_model import SpeechModel
 
+FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf16", "int8")} | {"fp32": "model.onnx"}
+# Past this the weights go to a file of their own beside the graph: protobuf stops at 2 GB, and holds them several times
+# in memory before that.
+EXTERNAL_DATA_BYTES = 500_000_000
 # Fields of onnx.proto: of a model its graph, of a graph its weights, of a weight its values.
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 # The sort of field that says how long it is; the bits of a number that go into one byte.
@@ -69,6 +73,23 @@ def _varint(number: int) -> Iterator[int]:
         yield number & 0x7F | 0x80
         number >>= BITS
     yield number
+
+
+def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, ...]:
+    """Write a graph; return its file names, the graph first, then its external data."""
+    name = FILE_NAMES[precision]
+    for node in model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():  # what every consumer infers for itself
+                value.shape = value.type = None
+    for stale in (directory / name, directory / f"{name}.data"):
+        stale.unlink(missing_ok=True)  # of an attempt that missed its budget
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    if size < EXTERNAL_DATA_BYTES:
+        write_whole(model, directory / name)
+        return (name,)
+    ir.save(model, directory / name, external_data=f"{name}.data")
+    return name, f"{name}.data"
 
 
 def drop_weights(model: SpeechModel) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from w2vc_exporter import staging
 from w2vc_exporter.graph.layers import inherit, parts, said
 from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
@@ -20,7 +19,7 @@ from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.graph.passes.steady import SteadySums
-from w2vc_exporter.graph.save import release, write
+from w2vc_exporter.graph.save import release, save_graph, write
 from w2vc_runtime.bundle import Budget, Kept
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.sessions.base import Session
@@ -98,7 +97,7 @@ class Fitting:
     def _try(self, kept: Sequence[Kept]) -> Fitted:
         keep = {name for each in kept for name in each.nodes}
         model, counted = self._build(keep)
-        files = staging.save_graph(model, self.directory, self.precision)
+        files = save_graph(model, self.directory, self.precision)
         release(model)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))

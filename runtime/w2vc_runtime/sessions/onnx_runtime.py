@@ -12,14 +12,12 @@ from typing import Any
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 from w2vc_runtime.system.gpu import find_gpu
 
-from .base import Arrays, GraphFile, Session, closed
+from .base import Arrays, GraphFile, Session, closed, long_clips
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 EXTRAS = {"cpu": "cpu", "cuda": "gpu"}  # of w2vc, that bring an ONNX Runtime with the provider
 FATAL = 4  # of ONNX Runtime's levels of logging; its errors are raised as well
-# Values of one clip's input, 25 s of samples at 16 kHz, from where on giving memory back costs no time to speak of.
-LONG_CLIP = 400_000
 # With several threads, 1.22 to 1.24 were seen to compute clips of 2 to 4 frames wrong on a CPU with AMX, and those
 # before 1.23 to round convolutions by the length of the batch, of which bytes make much; see docs/providers.md.
 INT8_SINCE = (1, 25)
@@ -78,12 +76,11 @@ class OnnxRuntimeSession(Session):
         session = self._session
         if session is None:
             raise closed(self.provider)
-        values = next(iter(inputs.values()))
-        options = self._long if values.size >= LONG_CLIP * len(values) else self._short
+        options = self._long if long_clips(inputs) else self._short
         try:
             return dict(zip(self._outputs, session.run(self._outputs, inputs, options)))
         except Exception as error:  # see above
-            shape = list(values.shape)
+            shape = list(next(iter(inputs.values())).shape)
             reason = str(error).splitlines()[0]
             raise InferenceError(f"provider {self.provider!r} failed on an input of shape {shape}: {reason}") from error
 

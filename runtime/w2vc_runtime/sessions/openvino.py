@@ -10,7 +10,7 @@ from typing import Any
 
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
 
-from .base import Arrays, GraphFile, Session, closed
+from .base import Arrays, GraphFile, Session, closed, long_clips
 
 # What OpenVINO computes in, by the precision of the graph. Left to itself it takes bfloat16 for either where the CPU
 # has it, which misses the budget of fp32 and spends that of fp16.
@@ -59,6 +59,7 @@ class OpenVinoSession(Session):
         self._core: Any = openvino.Core()  # None once the session is closed
         self._lock = Lock()
         self._running = 0
+        self._grown = False  # by a long clip, whose memory is to be given back
         self._compiled: Any = self._compile()
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -82,9 +83,11 @@ class OpenVinoSession(Session):
             del request
             with self._lock:
                 self._running -= 1
-                # What the longest clip took would be held until the end. It may only go while nothing runs.
-                if self._running == 0 and self._compiled is not None:
+                self._grown = self._grown or long_clips(inputs)
+                # It may only go while nothing runs.
+                if self._running == 0 and self._grown and self._compiled is not None:
                     self._compiled.release_memory()
+                    self._grown = False
         return {output.get_any_name(): value for output, value in results.items()}
 
     def close(self) -> None:
