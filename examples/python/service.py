@@ -36,7 +36,7 @@ async def call(model: Model, batcher: AsyncBatcher[Result], path: str) -> str:
 async def serve(bundle: str, paths: Sequence[str]) -> None:
     with load(bundle) as model:
         limits = Limits(batch=8, delay=0.01, queue=64)
-        async with AsyncBatcher(lambda clips: answers(model, clips), limits, model.fits) as batcher:
+        async with AsyncBatcher(lambda clips: answers(model, clips), limits, model.shares) as batcher:
             for line in await asyncio.gather(*(call(model, batcher, path) for path in paths)):
                 print(line)
 

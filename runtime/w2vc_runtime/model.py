@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .audio.blocks import BlockSource
 from .audio.reader import AudioSource, Samples, name_of, read_audio
+from .batching.buckets import pays
 from .batching.ordered import Outcome, outcomes
 from .bundle import Bundle, Manifest
 from .bundle.interface import TIME_MASK, Arrays, TimeMask
@@ -27,7 +28,7 @@ from .results import ANSWERS, Alignment, Alignments, Outputs, Result, transcript
 from .sessions.base import Session
 from .sessions.checked import CheckedSession
 from .sessions.footprint import Footprint
-from .sessions.select import open_bundle
+from .sessions.select import CPU_PROVIDERS, open_bundle
 from .system.memory import available_bytes, duration_shown
 
 if TYPE_CHECKING:
@@ -244,6 +245,11 @@ class Model:
         """Whether there is memory for a batch of so many clips, padded to so many samples; true where nobody knows."""
         return self._shortage(batch, samples) is None
 
+    def shares(self, lengths: Sequence[int]) -> bool:
+        """Whether clips of so many samples are answered sooner in one batch than alone, and there is memory for it."""
+        cpu = self.provider in CPU_PROVIDERS
+        return pays(lengths, self.interface.sampling_rate, cpu) and self.fits(len(lengths), max(lengths))
+
     def _longest(self) -> int | None:
         """Samples that fit the memory and the engine here; None where nobody knows."""
         bounds = []
@@ -275,7 +281,7 @@ class _Steps:
         self._long = long
         engine = None if long is None else model.longest_of_engine
         self._longest = min((each for each in (longest, engine) if each is not None), default=None)
-        self.fits = model.fits
+        self.shares = model.shares
 
     def read_or_fail(self, source: AudioSource) -> Samples | Exception:
         try:

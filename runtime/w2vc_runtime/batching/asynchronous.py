@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from w2vc_runtime.audio.reader import Samples
 from w2vc_runtime.errors import OptionError, W2vcError
 
-from .buckets import Fits, joined
+from .buckets import Shares
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger("w2vc")
@@ -75,13 +75,13 @@ class AsyncBatcher(Generic[Answer]):
         self,
         compute: Callable[[Sequence[Samples]], Sequence[Answer | Exception]],
         limits: Limits = Limits(),  # it is frozen
-        fits: Fits = lambda batch, samples: True,
+        shares: Shares = lambda lengths: True,
         observe: Callable[[Sequence[int], float], None] = lambda lengths, seconds: None,
     ) -> None:
-        """fits: as for `buckets`. observe: told the lengths of each batch, and the seconds that it took."""
+        """shares: as for `buckets`. observe: told the lengths of each batch, and the seconds that it took."""
         self._compute = compute
         self._limits = limits
-        self._fits = fits
+        self._shares = shares
         self._observe = observe
         self._waiting: list[_Waiting[Answer]] = []
         self._came = asyncio.Event()
@@ -187,7 +187,7 @@ class AsyncBatcher(Generic[Answer]):
         first = alive[0]
         batch = [first]
         for each in sorted(alive[1:], key=lambda each: abs(len(each.clip) - len(first.clip))):
-            if len(batch) == self._limits.batch or not joined([len(b.clip) for b in [*batch, each]], self._fits):
+            if len(batch) == self._limits.batch or not self._shares([len(b.clip) for b in [*batch, each]]):
                 break
             batch.append(each)
         taken = set(map(id, batch))

@@ -35,8 +35,8 @@ class Steps(Protocol):
     def answer_or_fail(self, clips: Sequence[Samples], names: Sequence[str]) -> list[Outcome]:
         """What each clip of a batch comes to. names: of the recordings, for messages."""
 
-    def fits(self, batch: int, samples: int) -> bool:
-        """Whether there is memory for a batch of so many clips, padded to so many samples."""
+    def shares(self, lengths: Sequence[int]) -> bool:
+        """Whether clips of so many samples may share a batch."""
 
 
 def outcomes(steps: Steps, sources: Iterable[AudioSource], batch_size: int, jobs: int) -> Iterator[Outcome]:
@@ -78,7 +78,7 @@ def _answered(steps: Steps, window: Window, batch_size: int) -> list[Outcome]:
     }
     window.clear()
     keys = list(clips)
-    for bucket in buckets([len(clip) for clip in clips.values()], batch_size, steps.fits):
+    for bucket in buckets([len(clip) for clip in clips.values()], batch_size, steps.shares):
         indices = [keys[each] for each in bucket]
         answers = steps.answer_or_fail([clips.pop(index) for index in indices], [names[index] for index in indices])
         found.update(zip(indices, answers))

@@ -166,7 +166,7 @@ class Models:
         def observe(lengths: Sequence[int], seconds: float) -> None:
             self._metrics.computed(name, lengths, seconds, model.interface.sampling_rate)
 
-        return AsyncBatcher(compute, self._settings.limits, model.fits, observe)
+        return AsyncBatcher(compute, self._settings.limits, model.shares, observe)
 
 
 def _plan(model: Model, options: ChunkOptions, vad: VoiceActivity | None) -> Plan:

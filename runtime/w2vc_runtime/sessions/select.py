@@ -38,6 +38,8 @@ PROVIDERS = {
     "tensorrt-rtx": Provider(partial(engine.check, "tensorrt-rtx"), partial(engine.open_graph, "tensorrt-rtx")),
     "openvino": Provider(openvino.check, openvino.open_graph),
 }
+# Those whose processor is the machine's own.
+CPU_PROVIDERS = ("cpu", "openvino")
 AUTO = "auto"
 NAMES = (AUTO, *PROVIDERS)
 # From the best to the last resort, after what the graph is written for.

@@ -11,7 +11,7 @@ import pytest
 from support.paths import DEMO_AUDIO
 from w2vc_runtime import AudioError, OptionError, load
 from w2vc_runtime.batching.ahead import AHEAD, ahead
-from w2vc_runtime.batching.buckets import MOST_PADDING, buckets
+from w2vc_runtime.batching.buckets import MOST_PADDING, MOST_SECONDS, RUN_SECONDS, buckets, pays
 from w2vc_runtime.batching.ordered import WINDOW_BATCHES, WINDOW_SAMPLES, outcomes
 from w2vc_runtime.cli import main as run_cli
 
@@ -38,8 +38,8 @@ class Steps:
         self.held -= sum(self.batches[-1])
         return [len(clip) for clip in clips]
 
-    def fits(self, batch, samples):
-        return True
+    def shares(self, lengths):
+        return pays(lengths, 16000, cpu=False)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -80,12 +80,40 @@ def test_mixed_lengths_are_padded_by_less_than_a_tenth():
 
 def test_buckets_hold_each_clip_once_within_padding_size_and_memory():
     lengths = [int(each) for each in np.random.default_rng(2).integers(1, 1000, 200)]
-    found = list(buckets(lengths, 5, lambda batch, samples: batch * samples < 3000))
+    found = list(buckets(lengths, 5, lambda each: max(each) * len(each) < 3000 and pays(each, 100, cpu=False)))
     assert sorted(index for bucket in found for index in bucket) == list(range(200))
     for bucket in found:
         each = [lengths[index] for index in bucket]
         assert len(bucket) <= 5
         assert len(bucket) == 1 or max(each) * len(each) <= min(3000, (1 + MOST_PADDING) * sum(each))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu", "gpu"),
+    [
+        ((5,), True, True),
+        ((1, 1, 1, 1), True, True),
+        ((2, 1.6), True, True),
+        ((2, 1.4), False, True),  # more padding than a run costs
+        ((0.7, 0.2), True, False),
+        ((1, 0.6, 0.6, 0.6), True, False),
+        ((9, 9), False, True),  # each keeps a processor busy
+    ],
+)
+def test_where_a_batch_pays(seconds, cpu, gpu):
+    lengths = [round(16000 * each) for each in seconds]
+    assert (pays(lengths, 16000, cpu=True), pays(lengths, 16000, cpu=False)) == (cpu, gpu)
+
+
+def test_on_a_cpu_no_batch_computes_more_than_its_runs_alone():
+    """By the cost that the rule goes by: a run is as long as what is computed in it, and half a second."""
+    lengths = [int(each) for each in np.random.default_rng(3).uniform(3000, 240_000, 400)]
+    found = list(buckets(lengths, 8, lambda each: pays(each, 16000, cpu=True)))
+    assert len(found) < 400
+    for bucket in found:
+        each = [lengths[index] / 16000 for index in bucket]
+        assert max(each) * len(each) + RUN_SECONDS <= sum(each) + len(each) * RUN_SECONDS
+        assert len(each) == 1 or max(each) * len(each) <= MOST_SECONDS
 
 
 def test_threads_read_ahead_within_bounds():

@@ -16,13 +16,25 @@
 namespace w2vc {
 namespace {
 
-// Padding of a batch, as a share of what is padded: more of it costs more than running twice.
+// On a GPU: padding of a batch, as a share of what is padded. More of it costs more than running twice.
 constexpr double kMostPadding = 0.25;
+// On a CPU padding takes as long as sound does. What a batch spares is to fetch the weights once more, which
+// takes as long as half a second of sound; and what is long enough by itself keeps the processor busy.
+constexpr double kRunSeconds = 0.5;
+constexpr double kMostSeconds = 16.0;
 // The share of the free memory that a chunk may take where its length is not given.
 constexpr double kChunkMemory = 0.5;
 // Floats that hold integers of 32 bits are that large. What is larger is no sound, and its squares leave
 // float32.
 constexpr float kLoudest = 2147483648.0f;
+
+// Whether clips are computed sooner in one batch than alone. longest, sound: samples of the longest, and of all.
+bool pays(std::size_t count, std::size_t longest, std::size_t sound, double rate, bool cpu) {
+    const auto padded = static_cast<double>(longest) * static_cast<double>(count);
+    const auto heard = static_cast<double>(sound);
+    if (!cpu) return padded <= (1 + kMostPadding) * heard;
+    return padded - heard <= static_cast<double>(count - 1) * kRunSeconds * rate && padded <= kMostSeconds * rate;
+}
 
 bool finite(const float* values, std::size_t count) {
     // A sum of products with 0 is 0 unless one of them is not finite, and is computed many at once.
@@ -165,15 +177,15 @@ std::vector<Model::Indices> Model::batches(const std::vector<Sound>& sounds, Ind
                                            std::size_t batch_size) const {
     const auto length = [&](std::size_t index) { return sounds[index].clip.count; };
     std::stable_sort(indices.begin(), indices.end(), [&](auto a, auto b) { return length(a) > length(b); });
+    const auto rate = static_cast<double>(sampling_rate(manifest_.features));
+    const bool cpu = provider() == "cpu";
     std::vector<Indices> all;
     std::size_t total = 0;
     for (const std::size_t index : indices) {
         const bool open = !all.empty();
         const std::size_t count = open ? all.back().size() + 1 : 1;
         const std::size_t longest = open ? length(all.back().front()) : length(index);
-        const double padded = static_cast<double>(longest) * static_cast<double>(count);
-        if (open && count <= batch_size &&
-            padded <= (1 + kMostPadding) * static_cast<double>(total + length(index)) &&
+        if (open && count <= batch_size && pays(count, longest, total + length(index), rate, cpu) &&
             !shortage(count, longest)) {
             all.back().push_back(index);
             total += length(index);
