@@ -10,13 +10,13 @@ import pytest
 
 from w2vc_runtime import OptionError
 from w2vc_runtime.batching.asynchronous import (
-from w2vc_runtime.batching.buckets import pays
     AsyncBatcher,
     ClosedBatcherError,
     DeadlineError,
     Limits,
     QueueFullError,
 )
+from w2vc_runtime.batching.buckets import pays
 
 
 def clip(length: int) -> np.ndarray:
@@ -58,7 +58,8 @@ def test_each_caller_gets_the_answer_of_its_own_clip():
 def test_clips_of_other_lengths_wait_for_a_batch_of_their_own():
     async def scene():
         work = Work()
-        async with AsyncBatcher(work, Limits(batch=4, delay=0.05), lambda each: pays(each, 16000, cpu=False)) as batcher:
+        limits = Limits(batch=4, delay=0.05)
+        async with AsyncBatcher(work, limits, lambda each: pays(each, 16000, cpu=False)) as batcher:
             lengths = [1000, 100, 990, 101, 980, 99]
             assert await asyncio.gather(*map(batcher.submit, map(clip, lengths))) == lengths
         assert work.batches == [[1000, 990, 980], [100, 101, 99]]
