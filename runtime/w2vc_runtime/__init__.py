@@ -6,6 +6,7 @@ print(model("call.flac").text)
 """
 
 from .chunking.plan import ChunkOptions
+from .chunking.voice import VoiceActivity
 from .decoding import BeamOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
@@ -41,6 +42,7 @@ __all__ = [
     "Score",
     "Segment",
     "Transcript",
+    "VoiceActivity",
     "W2vcError",
     "Window",
     "Windows",
