@@ -89,8 +89,8 @@ def rounds(subject: Subject, *ways: str) -> Rounds:
 def test_what_fails_costs_its_own_row_and_says_so(fakes):
     timed = rounds(fakes, *WAYS)
     try:
-        rows = {row["variant"]: row for row in timed.run(Cell(1, 1), [RIGHT], 4, lambda text: None)}
-        again = {row["variant"]: row for row in timed.run(Cell(1, 1), [RIGHT], 3, lambda text: None)}
+        rows = {row["variant"]: row for row in list(timed.run(Cell(1, 1), [RIGHT], 4, lambda text: None))[-1]}
+        again = {row["variant"]: row for row in list(timed.run(Cell(1, 1), [RIGHT], 3, lambda text: None))[-1]}
     finally:
         timed.close()
     assert len(rows["right"]["samples"]) == 4
@@ -109,13 +109,13 @@ def test_what_fails_costs_its_own_row_and_says_so(fakes):
 def test_what_is_made_for_one_length_is_not_given_several(fakes):
     timed = rounds(fakes, "one length")
     try:
-        (row,) = timed.run(Cell(1, 2), [RIGHT, RIGHT], 1, lambda text: None)
+        ((row,),) = timed.run(Cell(1, 2), [RIGHT, RIGHT], 1, lambda text: None)
     finally:
         timed.close()
     assert row["problem"] == "not run: made for one length, or compiled anew for each"
     variants = registry.PEERS["fake"].variants
     variants["several"] = Variant("fp32", settings=(("way", "right"),), only="several")
-    assert rounds(fakes, "several").run(Cell(1, 1), [RIGHT], 1, lambda text: None) == []
+    assert list(rounds(fakes, "several").run(Cell(1, 1), [RIGHT], 1, lambda text: None)) == [[]]
 
 
 def test_a_model_that_cannot_be_made_is_one_line_and_leaves_nothing(fakes, monkeypatch):
