@@ -4,15 +4,18 @@
 
 Clients ask one after the other, each again as soon as it has its answer; the two services, with batching and without,
 take turns in rounds. Every answer is compared with that of the clip alone, and the service's own count with the
-clients'. Then as many clients as do not fit are let in, so that some are refused. The soak sends good and hostile
-requests, and prints resident memory after each tenth. It fails where an answer is wrong, lost or given twice, where a
-refusal is none of 429 and 503, and where memory grows by a quarter after the first fifth of the soak.
+clients'. Then as many clients as do not fit are let in, so that some are refused. The soak sends good requests, by
+every protocol, and hostile ones, and prints resident memory after each tenth. It fails where an answer is wrong, lost
+or given twice, where a refusal is none of 429 and 503, and where memory grows by a quarter after the first fifth of the
+soak. What was measured goes into ``benchmarks/results/serving.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import collections
+import json
 import os
 import random
 import re
@@ -22,16 +25,24 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
+from websockets.sync.client import connect
 
 from support.service import Service, posted
 from w2vc_runtime import load
+from w2vc_runtime.audio.reader import read_audio
 
+RESULTS = Path(__file__).parent / "results" / "serving.json"
 AUDIO = Path(__file__).parents[1] / "examples" / "digits" / "audio"
 ROUNDS = 4
 SLACK = 1.25
+# A machine that is stopped for a while, as shared ones are, is no reason for a client to give up.
+PATIENCE = 600
+ONCE = httpx.Limits(max_keepalive_connections=0)
+RATE = 16000
 
 
 def main() -> None:
@@ -46,10 +57,12 @@ def main() -> None:
     model = load(options.bundle, options.provider)
     expected = {path.read_bytes(): model(path).text for path in sorted(AUDIO.glob("*.flac"))}
     print(f"{options.bundle}, {options.provider}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
-    compare(options, expected)
-    crowd(options, expected)
+    found: dict[str, Any] = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "clients": options.clients}
+    found["batching"] = compare(options, expected)
+    found["crowd"] = crowd(options, expected)
     if options.soak:
-        soak(options, expected)
+        found["soak"] = soak(options, expected)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def service(options: argparse.Namespace, **settings: object) -> Service:
@@ -65,6 +78,8 @@ class Load:
         self.seconds: list[float] = []
         self.statuses: collections.Counter[int] = collections.Counter()
         self.wrong = 0
+        self.again = 0  # asked once more, since the service had closed an idle connection at that moment
+        self.lost: list[str] = []
         self._lock = threading.Lock()
 
     def run(self, running: Service, clients: int, seconds: float) -> None:
@@ -78,11 +93,15 @@ class Load:
 
     def _client(self, running: Service, number: int, ends: float) -> None:
         choose = random.Random(number)
-        with running.client() as client:
+        with running.client(timeout=PATIENCE) as client:
             while time.monotonic() < ends:
                 audio = choose.choice(list(self.expected))
                 begin = time.perf_counter()
-                answer = posted(client, audio)
+                try:
+                    answer = self._asked(client, audio)
+                except httpx.HTTPError as error:
+                    self.lost.append(repr(error))
+                    continue
                 taken = time.perf_counter() - begin
                 right = answer.status_code != 200 or answer.json()["text"] == self.expected[audio]
                 with self._lock:
@@ -91,9 +110,26 @@ class Load:
                     if answer.status_code == 200:
                         self.seconds.append(taken)
 
+    def _asked(self, client: httpx.Client, audio: bytes) -> httpx.Response:
+        try:
+            return posted(client, audio)
+        except httpx.RemoteProtocolError:
+            self.again += 1
+            return posted(client, audio)
+
+    def figures(self) -> dict[str, Any]:
+        """Milliseconds of the answers, and statuses."""
+        shares = np.percentile(self.seconds, [50, 95, 99]) * 1000
+        return {
+            **dict(zip(("p50", "p95", "p99"), shares.round().tolist())),
+            "asked_again": self.again,
+            "lost": len(self.lost),
+            "statuses": dict(sorted(self.statuses.items())),
+        }
+
     def shown(self) -> str:
-        p50, p95, p99 = np.percentile(self.seconds, [50, 95, 99]) * 1000
-        return f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, {dict(sorted(self.statuses.items()))}"
+        found = self.figures()
+        return ", ".join(f"{name} {found[name]:.0f} ms" for name in ("p50", "p95", "p99")) + f", {found['statuses']}"
 
 
 def counted(running: Service) -> dict[int, int]:
@@ -105,7 +141,7 @@ def counted(running: Service) -> dict[int, int]:
     return {int(status): int(float(count)) for status, count in found}
 
 
-def compare(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+def compare(options: argparse.Namespace, expected: dict[bytes, str]) -> dict[str, Any]:
     loads = {"on": Load(expected), "off": Load(expected)}
     with service(options, batch=options.batch) as on, service(options, batch=1) as off:
         for _ in range(ROUNDS):
@@ -115,45 +151,96 @@ def compare(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
             check(name, loads[name], counted(running))
             print(f"batching {name}, {options.clients} clients: {loads[name].shown()}", flush=True)
     rate = {name: len(each.seconds) for name, each in loads.items()}
-    print(f"batching answers {rate['on'] / rate['off']:.2f} times as many as without; every text is the clip's own")
+    ratio = round(rate["on"] / rate["off"], 2)
+    print(f"batching answers {ratio} times as many as without; every text is the clip's own", flush=True)
+    return {"ratio": ratio, **{name: each.figures() for name, each in loads.items()}}
 
 
-def crowd(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+def crowd(options: argparse.Namespace, expected: dict[bytes, str]) -> dict[str, Any]:
     found = Load(expected)
     with service(options, queue=2, batch=1, requests=8) as running:
         found.run(running, 3 * options.clients, options.seconds / 2)
         check("crowd", found, counted(running))
         assert set(found.statuses) <= {200, 429, 503}, found.statuses
         print(f"{3 * options.clients} clients at a queue of 2 and 8 requests: {found.shown()}", flush=True)
+    return found.figures()
 
 
 def check(name: str, found: Load, counts: dict[int, int]) -> None:
     assert not found.wrong, f"{name}: {found.wrong} wrong answers"
+    assert not found.lost, f"{name}: {found.lost}"
     # Who is refused as one too many is refused before there is a route.
     own = {status: count for status, count in found.statuses.items() if status != 503}
     told = {status: count for status, count in counts.items() if status != 503}
     assert own == told, f"{name}: clients saw {own}, the service counted {told}"
 
 
-def soak(options: argparse.Namespace, expected: dict[bytes, str]) -> None:
+def soak(options: argparse.Namespace, expected: dict[bytes, str]) -> dict[str, Any]:
     resident = []
-    settings = {"upload": 5_000_000, "upload_time": 2.0, "duration": 120.0}
+    settings = {"upload": 5_000_000, "duration": 120.0}
     with service(options, **settings) as running:
-        good, bad = Load(expected), Hostile(running)
+        good, bad, others = Load(expected), Hostile(running), Others(running, expected)
         ends = time.monotonic() + options.soak
-        attack = threading.Thread(target=bad.run, args=(ends,))
-        attack.start()
+        threads = [threading.Thread(target=each.run, args=(ends,)) for each in (bad, others)]
+        for thread in threads:
+            thread.start()
         for _ in range(10):
             good.run(running, 4, options.soak / 10)
             resident.append(round(running.resident()))
-        attack.join()
+        for thread in threads:
+            thread.join()
         assert running.alive()
-    assert not good.wrong
+    assert not good.wrong + others.wrong
+    assert not good.lost, good.lost
     assert set(good.statuses) == {200}, good.statuses
     print(f"{options.soak:.0f} s of good and hostile requests: {good.shown()}")
+    print(f"  by WebSocket and Open Inference Protocol: {others.asked}")
     print(f"  hostile: {bad.sent} sent, answered with {dict(sorted(bad.statuses.items()))}")
-    print(f"  resident {resident} MB")
+    print(f"  resident {resident} MB", flush=True)
     assert max(resident[2:]) <= SLACK * resident[1], "memory grows"
+    hostile = {"sent": bad.sent, "statuses": dict(sorted(bad.statuses.items()))}
+    return {
+        "seconds": options.soak, "good": good.figures(), "others": others.asked, "hostile": hostile,
+        "resident_megabytes": resident,
+    }  # fmt: skip
+
+
+class Others:
+    """One client that asks by live audio and by the Open Inference Protocol, in turn."""
+
+    def __init__(self, running: Service, expected: dict[bytes, str]) -> None:
+        self.running, self.expected = running, expected
+        self.asked: collections.Counter[str] = collections.Counter()
+        self.wrong = 0
+
+    def run(self, ends: float) -> None:
+        with self.running.client(timeout=PATIENCE, limits=ONCE) as client:
+            while time.monotonic() < ends:
+                for audio, text in self.expected.items():
+                    self._count("live", text, self._live(audio))
+                    given = {
+                        "name": "audio",
+                        "shape": [1],
+                        "datatype": "BYTES",
+                        "data": [base64.b64encode(audio).decode()],
+                    }
+                    answer = client.post("/v2/models/digits/infer", json={"inputs": [given]}).json()
+                    self._count("inference", text, answer["outputs"][0]["data"][0]["text"])
+
+    def _count(self, kind: str, text: str, found: str) -> None:
+        self.asked[kind] += 1
+        self.wrong += found != text
+
+    def _live(self, audio: bytes) -> str:
+        samples = read_audio(audio, RATE).astype("<f4").tobytes()
+        query = f"model=digits&sample_rate={RATE}&encoding=pcm_f32le"
+        with connect(f"ws{self.running.url[4:]}v1/audio/live?{query}", proxy=None) as connection:
+            for at in range(0, len(samples), RATE):
+                connection.send(samples[at : at + RATE])
+            connection.send('{"type": "end"}')
+            while (event := json.loads(connection.recv(PATIENCE)))["type"] != "done":
+                assert event["type"] != "error", event
+            return event["text"]
 
 
 class Hostile:
@@ -179,7 +266,7 @@ class Hostile:
         ]
 
     def run(self, ends: float) -> None:
-        with self.running.client() as client:
+        with self.running.client(timeout=PATIENCE, limits=ONCE) as client:
             while time.monotonic() < ends:
                 self.kinds[self.sent % len(self.kinds)](client)
                 self.sent += 1

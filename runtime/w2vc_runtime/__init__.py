@@ -6,6 +6,8 @@ print(model("call.flac").text)
 """
 
 from .chunking.plan import ChunkOptions
+from .chunking.voice import VoiceActivity
+from .decoding import BeamOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
@@ -24,6 +26,7 @@ from .results import (
 
 __all__ = [
     "AudioError",
+    "BeamOptions",
     "BundleError",
     "ChunkOptions",
     "Classification",
@@ -39,6 +42,7 @@ __all__ = [
     "Score",
     "Segment",
     "Transcript",
+    "VoiceActivity",
     "W2vcError",
     "Window",
     "Windows",

@@ -350,6 +350,12 @@ def decoder_of(bundle: Bundle, name: str, options: BeamOptions | None = None) ->
     if bundle.manifest.ctc is None:
         raise OptionError(f"decoder {name!r} is for head 'ctc'; this bundle has head {bundle.manifest.head!r}")
     options = options or BeamOptions()
-    if options.lm is None and any(file.startswith(f"{LANGUAGE_MODEL}/") for file in bundle.manifest.files):
-        options = dataclasses.replace(options, lm=bundle.path / LANGUAGE_MODEL)
+    if options.lm is None:
+        options = dataclasses.replace(options, lm=language_model_of(bundle))
     return DECODERS[name](bundle.manifest.ctc, options)
+
+
+def language_model_of(bundle: Bundle) -> Path | None:
+    """Where a bundle has its language model, if it has one."""
+    has = any(file.startswith(f"{LANGUAGE_MODEL}/") for file in bundle.manifest.files)
+    return bundle.path / LANGUAGE_MODEL if has else None

@@ -28,7 +28,7 @@ PUBLIC = {
     "w2vc_runtime": {
         "AudioError", "BundleError", "ChunkOptions", "Classification", "Embedding", "EngineError", "FrameLabels",
         "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score",
-        "Segment", "Transcript", "W2vcError", "Window", "Windows", "Word", "load",
+        "Segment", "Transcript", "VoiceActivity", "W2vcError", "Window", "Windows", "Word", "load",
     },
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from support.paths import DEMO_AUDIO, ROOT, TRANSCRIPTS
+from support.service import free_port
 from w2vc_exporter.gate.corpus import read_corpus
 from w2vc_runtime.bundle import Manifest
 
@@ -46,9 +46,7 @@ def execute(command: list[str], folder: Path) -> str:
 
 def expect_service(command: str, folder: Path) -> None:
     """A command answers over HTTP, and ends when it is told to."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = [str(Path(sys.executable).parent / "w2vc"), *command.split()[1:], "--port", str(port)]
     with subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True) as service:
         try:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 import soundfile
+
+
+def free_port() -> int:
+    """Where nobody listens now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
 
 COMMAND = [sys.executable, "-m", "w2vc_runtime.cli.main", "serve"]
 
@@ -53,7 +62,7 @@ class Service:
 
     def client(self, **options: object) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, headers=headers, **{"timeout": 120, "trust_env": False, **options})
 
     def alive(self) -> bool:
         with self.client() as client:

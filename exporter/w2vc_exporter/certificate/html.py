@@ -250,7 +250,7 @@ def _kept(report: Report) -> str:
     if not parts:
         return ""
     lead = (
-        "Operators of the reduced graphs that compute in fp32: normalisation, softmax, masking and position angles by "
+        "Operators of the reduced graphs that compute in fp32: normalisation, softmax and position angles by "
         "rule, and what the budget asked for, with the reason."
     )
     return section("Kept in fp32", lead, "".join(parts))

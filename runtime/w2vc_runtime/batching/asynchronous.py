@@ -134,14 +134,25 @@ class AsyncBatcher(Generic[Answer]):
         """Answer what waits, take no more, and end the threads."""
         self._closing = True
         self._came.set()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        while alive := [worker for worker in self._workers if not worker.done()]:
+            await asyncio.gather(*alive, return_exceptions=True)
         self._threads.shutdown(wait=False)
 
     def _start(self) -> None:
-        """Have as many workers as there may be; one that died, as none should, is replaced."""
+        """Have as many workers as there may be."""
         self._workers = [worker for worker in self._workers if not worker.done()]
         while len(self._workers) < self._limits.workers:
-            self._workers.append(asyncio.get_running_loop().create_task(self._work()))
+            worker = asyncio.get_running_loop().create_task(self._work())
+            worker.add_done_callback(self._ended)
+            self._workers.append(worker)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        """Replace a worker that died, as none should, where clips wait for one."""
+        if worker.cancelled() or worker.exception() is None:
+            return
+        logger.error("a worker of the batcher died", exc_info=worker.exception())
+        if self._waiting:
+            self._start()
 
     async def _work(self) -> None:
         while True:
@@ -192,7 +203,7 @@ class AsyncBatcher(Generic[Answer]):
         except Exception as error:
             logger.warning("a batch of %d failed: %s", len(batch), type(error).__name__)
             answers = [error] * len(batch)
-        self._observe([len(clip) for clip in clips], time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
         for each, answer in zip(batch, answers):
             if each.answer.done():
                 continue
@@ -200,6 +211,7 @@ class AsyncBatcher(Generic[Answer]):
                 each.answer.set_exception(answer)
             else:
                 each.answer.set_result(answer)
+        self._observe([len(clip) for clip in clips], seconds)
 
     def _computed(self, clips: Sequence[Samples]) -> Sequence[Answer | Exception]:
         answers = self._compute(clips)

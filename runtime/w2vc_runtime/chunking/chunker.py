@@ -55,12 +55,15 @@ class Chunker:
         self._held = 0
         self._start = 0  # of what is held
         self._first = 0
+        self._listener = plan.vad.listen() if plan.quiet and plan.vad is not None else None
 
     def push(self, block: Samples) -> list[Chunk]:
         """Take the next samples; return the chunks that are complete."""
         self._blocks.append(block)
         self._held += len(block)
         self.received += len(block)
+        if self._listener is not None:
+            self._listener.push(block)
         chunks = []
         # One sample more than a chunk is known to be needed: a recording that fits one is answered as it always was.
         while self._held > self.plan.chunk + self.plan.reserve:
@@ -88,10 +91,12 @@ class Chunker:
         self._blocks = [held[start - self._start :].copy()]
         self._held -= start - self._start
         self._start, self._first = start, join
+        if self._listener is not None:
+            self._listener.forget(start)
         return chunk
 
     def _quietest(self, held: Samples, latest: int) -> int:
-        """Where to cut: the middle of the quietest stretch before ``latest``, the last of them."""
+        """Where to cut: the middle of the stretch with the least sound or speech before ``latest``, the last of all."""
         step = self.plan.step
         room = int((latest - self._first) * MOVABLE) // step
         if room < 1:
@@ -99,12 +104,19 @@ class Chunker:
         earliest = latest - room * step
         half = max(1, round(PAUSE_SECONDS * self.plan.sampling_rate / step) // 2)
         begin = max(0, earliest - half * step - self._start)
-        power = np.square(held[begin : latest + half * step - self._start], dtype=np.float64)
-        power = power[: len(power) // step * step].reshape(-1, step).mean(axis=1)
-        sums = np.concatenate(([0.0], np.cumsum(power)))
+        # Nothing beyond the chunk, of which there is as much as the blocks happen to bring.
+        end = min(latest + half * step - self._start, self.plan.chunk)
+        heard = held[begin:end]
+        heard = heard[: len(heard) // step * step]
+        if self._listener is None:
+            activity = np.square(heard, dtype=np.float64).reshape(-1, step).mean(axis=1)
+        else:
+            first = self._start + begin
+            activity = self._listener.activity(first, first + len(heard), step)
+        sums = np.concatenate(([0.0], np.cumsum(activity)))
         cuts = np.arange(earliest, latest + 1, step)
         middle = (cuts - self._start - begin) // step
-        lower, upper = np.maximum(middle - half, 0), np.minimum(middle + half, len(power))
-        loudness = (sums[upper] - sums[lower]) / np.maximum(upper - lower, 1)
-        quiet = np.flatnonzero(loudness <= loudness.min() + 1e-12)
-        return int(cuts[quiet[-1]])
+        lower, upper = np.maximum(middle - half, 0), np.minimum(middle + half, len(activity))
+        share = (sums[upper] - sums[lower]) / np.maximum(upper - lower, 1)
+        least = np.flatnonzero(share <= share.min() + 1e-12)
+        return int(cuts[least[-1]])

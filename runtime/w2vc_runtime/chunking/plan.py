@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 from w2vc_runtime.bundle import Manifest
 from w2vc_runtime.errors import OptionError
+
+from .voice import RATE as VOICE_RATE
+from .voice import VoiceActivity
 
 # What models are trained on is rarely longer, and attention grows with the square of it.
 CHUNK_SECONDS = 20.0
@@ -23,12 +27,14 @@ class ChunkOptions:
     """What may be chosen. None: by the model and the memory here. pooled: one answer in place of windows.
 
     chunk_seconds: of audio that the model sees at once. context_seconds: on each side of it, that is seen and whose
-    outputs are those of the neighbours.
+    outputs are those of the neighbours. vad: head ``ctc`` is cut where this voice activity model hears the least
+    speech, in place of where it is the least loud: the path of ``silero_vad.onnx``, or what was loaded of it.
     """
 
     chunk_seconds: float | None = None
     context_seconds: float | None = None
     pooled: bool = False
+    vad: str | os.PathLike[str] | VoiceActivity | None = None
 
     def __post_init__(self) -> None:
         if self.chunk_seconds is not None and not 0 < self.chunk_seconds <= 3600:
@@ -42,7 +48,8 @@ class Plan:
     """How a recording is cut, in samples.
 
     step: what every cut is a multiple of, so that each output's frames are those of the whole recording. chunk: the
-    most that the model sees at once. context: on each side. shortest: what it can answer. quiet: cut where it is quiet.
+    most that the model sees at once. context: on each side. shortest: what it can answer. quiet: cut where it is quiet,
+    by ``vad`` where there is one.
     """
 
     sampling_rate: int
@@ -51,6 +58,7 @@ class Plan:
     context: int
     shortest: int
     quiet: bool
+    vad: VoiceActivity | None = None
 
     @property
     def latency_seconds(self) -> float:
@@ -66,13 +74,15 @@ class Plan:
 def plan_for(manifest: Manifest, options: ChunkOptions, longest: int | None) -> Plan:
     """The plan for a model. longest: samples that fit the memory or the engine here; None where nobody knows.
 
-    Raises `OptionError` where a chunk has no room between its contexts.
+    Raises `OptionError` where a chunk has no room between its contexts, and where voice activity fits no model.
     """
     rate, framewise = manifest.features.sampling_rate, manifest.head in FRAMEWISE
     axes = [frames for frames in manifest.frames.values() if framewise]
     step = math.lcm(*(frames.step for frames in axes)) if axes else max(1, rate // FRAMES_A_SECOND)
     # A frame reaches past its step: what it reaches for is context.
     reach = max((frames.field - frames.step for frames in axes), default=0)
+    if options.vad is not None and manifest.head != "ctc":
+        raise OptionError(f"voice activity is for head 'ctc'; head {manifest.head!r} is cut evenly")
     seconds = options.chunk_seconds
     wanted = CHUNK_SECONDS * rate if seconds is None else seconds * rate
     if longest is not None and seconds is None:
@@ -95,4 +105,12 @@ def plan_for(manifest: Manifest, options: ChunkOptions, longest: int | None) -> 
             f"chunks of {chunk / rate:g} s have no room between contexts of {context / rate:g} s; "
             f"take at least {shown:g} s, or less context"
         )
-    return Plan(rate, step, chunk, context, manifest.shortest, manifest.head == "ctc")
+    vad = None if options.vad is None else _voice_activity(manifest, options.vad)
+    return Plan(rate, step, chunk, context, manifest.shortest, manifest.head == "ctc", vad)
+
+
+def _voice_activity(manifest: Manifest, vad: str | os.PathLike[str] | VoiceActivity) -> VoiceActivity:
+    rate = manifest.features.sampling_rate
+    if rate != VOICE_RATE:
+        raise OptionError(f"voice activity is heard at {VOICE_RATE} Hz, and this model is for {rate} Hz; leave it out")
+    return vad if isinstance(vad, VoiceActivity) else VoiceActivity(vad)

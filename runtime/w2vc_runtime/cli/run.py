@@ -13,6 +13,7 @@ from pathlib import Path
 
 from w2vc_runtime.batching.ordered import Outcome
 from w2vc_runtime.chunking.plan import ChunkOptions
+from w2vc_runtime.chunking.voice import VoiceActivity
 from w2vc_runtime.decoding import DECODERS, BeamOptions
 from w2vc_runtime.errors import MissingExtraError, OptionError, TooLongError, W2vcError
 from w2vc_runtime.model import Model, load
@@ -44,6 +45,7 @@ class RunOptions:
     chunk_seconds: float | None = None
     context_seconds: float | None = None
     pooled: bool = False
+    vad: Path | None = None
     decoder: str = "greedy"
     lm: Path | None = None
     hotwords: tuple[tuple[str, float], ...] = ()
@@ -59,8 +61,9 @@ class RunOptions:
 
     @property
     def chunks(self) -> ChunkOptions:
-        """How recordings are cut."""
-        return ChunkOptions(self.chunk_seconds, self.context_seconds, self.pooled)
+        """How recordings are cut; reads the voice activity model, and raises what `VoiceActivity` raises."""
+        vad = None if self.vad is None else VoiceActivity(self.vad)
+        return ChunkOptions(self.chunk_seconds, self.context_seconds, self.pooled, vad)
 
 
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
@@ -109,6 +112,12 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
         help="one answer, the mean over its windows, for a recording that is cut; heads base, xvector and "
         "sequence-classification",
     )
+    command.add_argument(
+        "--vad",
+        type=Path,
+        metavar="FILE",
+        help="silero_vad.onnx of the package silero-vad: cut where it hears no speech; default: where it is quiet",
+    )
     command.set_defaults(command=_run)
 
 
@@ -132,6 +141,7 @@ def run(options: RunOptions) -> int:
     named = _paths(options)
     targets = _targets(options, named)
     paths = [path for path, _ in named]
+    chunks = options.chunks  # what is wrong with them is said before anything that takes time
     model = load(options.bundle, options.provider, options.precision, decoder=options.decoder, beam=options.beam)
     if options.format in SUBTITLES and model.manifest.head != "ctc":
         formats = ", ".join(name for name in FORMATS if name not in SUBTITLES)
@@ -142,7 +152,7 @@ def run(options: RunOptions) -> int:
         _make(options.output)
     code, first = DONE, True
     missing: set[str] = set()
-    for path, outcome in _outcomes(model, paths, options):
+    for path, outcome in _outcomes(model, paths, options, chunks):
         try:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -159,13 +169,15 @@ def run(options: RunOptions) -> int:
     return code
 
 
-def _outcomes(model: Model, paths: Sequence[str], options: RunOptions) -> Iterator[tuple[str, Outcome]]:
+def _outcomes(
+    model: Model, paths: Sequence[str], options: RunOptions, chunks: ChunkOptions
+) -> Iterator[tuple[str, Outcome]]:
     """What each file comes to; warnings are lines of ours, before the answer."""
     longest = None
-    if options.chunk_seconds is not None or options.context_seconds is not None or options.pooled:
-        plan = model.plan(options.chunks)  # before anything that takes time, where it cannot be
+    if chunks != ChunkOptions():
+        plan = model.plan(chunks)  # before anything that takes time, where it cannot be
         longest = None if options.chunk_seconds is None else plan.chunk + plan.reserve
-    found = model.map(paths, options.batch_size, options.jobs, _long(model, options), longest)
+    found = model.map(paths, options.batch_size, options.jobs, _long(model, options, chunks), longest)
     for path in paths:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -175,18 +187,18 @@ def _outcomes(model: Model, paths: Sequence[str], options: RunOptions) -> Iterat
         yield path, outcome
 
 
-def _long(model: Model, options: RunOptions) -> Callable[[TooLongError], Result]:
+def _long(model: Model, options: RunOptions, chunks: ChunkOptions) -> Callable[[TooLongError], Result]:
     """What answers for recordings that are not read whole."""
 
     def answer(error: TooLongError) -> Result:
         name = str(error).partition(" is too long:")[0]
         if sys.stderr and sys.stderr.isatty():
             with Progress(1).step(f"hearing {name}") as report:
-                result = model.chunked(error.source, options.chunks, lambda at: report(f"{duration_shown(at)} heard"))
+                result = model.chunked(error.source, chunks, lambda at: report(f"{duration_shown(at)} heard"))
         else:
-            result = model.chunked(error.source, options.chunks)
+            result = model.chunked(error.source, chunks)
         if options.chunk_seconds is None:
-            plan = model.plan(options.chunks)
+            plan = model.plan(chunks)
             sizes = plan.chunk / plan.sampling_rate, plan.context / plan.sampling_rate
             complain(
                 PROGRAM,

@@ -14,7 +14,7 @@ from w2vc_runtime.bundle import Ctc
 from w2vc_runtime.errors import OptionError
 
 from .base import Hypothesis, Scores, Span
-from .language_model import LanguageModelFiles, find_language_model, open_language_model
+from .language_model import LanguageModel, LanguageModelFiles, load_language_model
 from .native import checked, extension, vocabulary
 
 UNKNOWN, PIECE = "⁇", "▁"  # pyctcdecode's names of <unk> and of the start of a word
@@ -30,7 +30,7 @@ class BeamOptions:
     after a frame. beam_prune_logp: those further below the best are dropped. token_min_logp: tokens below are not
     tried, except the best of a frame. hotwords: words and what a text gains for each. nbest: readings to give.
     prune_history: drop what differs only in words that the model forgot; by default where one reading is wanted.
-    lm: a language model: a file, or a directory as `find_language_model` reads it; None for none.
+    lm: a language model: a file, a directory as `find_language_model` reads it, or one that is loaded; None for none.
     """
 
     alpha: float | None = None
@@ -43,7 +43,7 @@ class BeamOptions:
     hotwords: Mapping[str, float] = field(default_factory=dict)
     nbest: int = 1
     prune_history: bool | None = None
-    lm: str | os.PathLike[str] | None = None
+    lm: str | os.PathLike[str] | LanguageModel | None = None
 
 
 class BeamDecoder:
@@ -62,24 +62,24 @@ class BeamDecoder:
     ) -> None:
         options = options or BeamOptions()
         native = extension("beam search")
-        if language_model is None and options.lm is not None:
-            language_model = find_language_model(options.lm)
-        tokens = None
+        given = options.lm if language_model is None else language_model
+        tokens, files = None, None
         chosen: dict[str, Any] = {}
-        if language_model is not None:
-            if language_model.labels is not None:
-                tokens = _matched(rules, language_model.labels)
-            chosen["language_model"] = open_language_model(language_model)
-            if language_model.unigrams is not None:
-                chosen["unigrams"] = list(language_model.unigrams)
+        if given is not None:
+            loaded = load_language_model(given)
+            files, chosen["language_model"] = loaded.files, loaded.opened
+            if files.labels is not None:
+                tokens = _matched(rules, files.labels)
+            if files.unigrams is not None:
+                chosen["unigrams"] = list(files.unigrams)
         names = vocabulary(rules, tokens, skip_special_tokens)
-        if language_model is not None:
+        if files is not None:
             special = {*names["special_tokens"], names["tokens"][rules.blank]}
             letters = [token for token in names["tokens"] if token not in special]
-            _check_letters(language_model, chosen, letters, rules.do_lower_case)
+            _check_letters(files, chosen, letters, rules.do_lower_case)
         for name in ("alpha", "beta", "unk_score_offset", "score_boundary"):
             value = getattr(options, name)
-            value = getattr(language_model, name, None) if value is None else value
+            value = getattr(files, name, None) if value is None else value
             if value is not None:
                 chosen[name] = value
         if options.beam_width < 1 or options.nbest < 1:
@@ -130,7 +130,7 @@ class BeamStream:
     @property
     def text(self) -> str:
         """The best text of all frames so far."""
-        return self.hypotheses()[0].text
+        return self.weighed()[0].text
 
     def push(self, logits: NDArray[np.floating]) -> list[Span]:
         """Take the next frames [frames, vocabulary]."""
@@ -139,9 +139,9 @@ class BeamStream:
 
     def end(self) -> list[Span]:
         """The words of the best text."""
-        return list(self.hypotheses()[0].words)
+        return list(self.weighed()[0].words)
 
-    def hypotheses(self) -> list[Hypothesis]:
+    def weighed(self) -> list[Hypothesis]:
         """The best hypotheses for all frames so far. The stream can go on."""
         return _hypotheses(self._state.read())
 

@@ -41,6 +41,25 @@ class LanguageModelFiles:
     score_boundary: bool | None = None
 
 
+@dataclass(frozen=True)
+class LanguageModel:
+    """A language model, loaded: any number of decoders share it. opened: of the extension."""
+
+    files: LanguageModelFiles
+    opened: Any
+
+
+def load_language_model(source: str | os.PathLike[str] | LanguageModelFiles | LanguageModel) -> LanguageModel:
+    """The model of a path as `find_language_model` reads it, or what was found or loaded already.
+
+    Raises what `find_language_model` and `open_language_model` raise.
+    """
+    if isinstance(source, LanguageModel):
+        return source
+    files = source if isinstance(source, LanguageModelFiles) else find_language_model(source)
+    return LanguageModel(files, open_language_model(files))
+
+
 def find_language_model(path: str | os.PathLike[str]) -> LanguageModelFiles:
     """The model that a path names; raise `OptionError`.
 

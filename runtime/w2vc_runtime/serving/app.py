@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from w2vc_runtime.system.version import own_version
 
+from .decoders import Decoders
 from .gate import Gate
 from .inference import inference
 from .live import live
@@ -26,6 +27,7 @@ def application(settings: Settings) -> tuple[Gate, Models]:
     """The ASGI application for settings, and its bundles, which its caller starts and it closes when it ends."""
     metrics = Metrics()
     models = Models(settings, metrics)
+    decoders = Decoders(settings)
     ready = False
 
     @contextlib.asynccontextmanager
@@ -70,7 +72,7 @@ def application(settings: Settings) -> tuple[Gate, Models]:
     async def page_of_metrics() -> Response:
         return Response(metrics.page(models.waiting()), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    app.include_router(transcriptions(models, settings))
+    app.include_router(transcriptions(models, settings, decoders))
     app.include_router(live(models, settings, metrics))
     app.include_router(inference(models, settings))
     return Gate(app, settings, metrics), models

@@ -47,10 +47,11 @@ class Gate:
         begin = time.perf_counter()
         identity = uuid.uuid4().hex[:16]
         body = _Body(receive, scope, self._settings)
-        status = 0
+        status, whole = 0, False
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, whole
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra = {"x-request-id": identity, "x-content-type-options": "nosniff"}
@@ -76,6 +77,8 @@ class Gate:
             except Exception as raised:
                 error = raised
             error = body.refused or error
+            if whole:
+                return  # a bug, too, was answered
             if error is not None and status:
                 problem_of(error)  # which logs a bug; the response has begun, and breaks off
                 raise error

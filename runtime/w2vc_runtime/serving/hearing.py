@@ -35,7 +35,7 @@ class Hearing:
         patient: bool = False,
         decoder: Decoder | None = None,
     ) -> None:
-        self.plan: Plan = served.model.plan(options)
+        self.plan: Plan = served.plan(options)
         self._served = served
         self._settings = settings
         self._chunker = Chunker(self.plan)
@@ -50,7 +50,8 @@ class Hearing:
 
     async def push(self, block: Samples) -> list[Piece]:
         """Take samples; return what no later ones can change. Raises `TooLongError` past the limit of the service."""
-        found = [piece for chunk in self._chunker.push(block) for piece in await self._heard(chunk)]
+        chunks = await asyncio.to_thread(self._chunker.push, block)
+        found = [piece for chunk in chunks for piece in await self._heard(chunk)]
         if self.seconds > self._settings.duration:
             raise too_long(self._settings.duration)
         return found

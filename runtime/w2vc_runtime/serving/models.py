@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,18 @@ from pathlib import Path
 
 from w2vc_runtime.audio.reader import Samples
 from w2vc_runtime.batching.asynchronous import AsyncBatcher
-from w2vc_runtime.errors import BundleError, InferenceError, OptionError
-from w2vc_runtime.model import Model, load
+from w2vc_runtime.bundle import Bundle
+from w2vc_runtime.chunking.plan import ChunkOptions, Plan
+from w2vc_runtime.chunking.voice import VoiceActivity
+from w2vc_runtime.decoding.language_model import LanguageModel, load_language_model
+from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
+from w2vc_runtime.model import Model, language_model_of, load
 from w2vc_runtime.results import Outputs
 
 from .metrics import Metrics
+from .names import NAME
 from .problems import Problem
 from .settings import Settings
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,30 @@ class Place:
 
 @dataclass
 class Served:
-    """A bundle that answers."""
+    """A bundle that answers. vad: by which its transcripts are cut. language_model: its own, if it has one."""
 
     place: Place
     model: Model
     batcher: AsyncBatcher[Outputs]
+    vad: VoiceActivity | None
+    language_model: LanguageModel | None
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def name(self) -> str:
         return self.place.name
 
+    @property
+    def bundle(self) -> Bundle:
+        return Bundle(self.place.path, self.model.manifest)
+
     async def outputs(self, clip: Samples, timeout: float, patient: bool) -> Outputs:
         """The graph's outputs for a clip, computed beside those of others."""
         return await self.batcher.submit(clip, timeout, patient)
+
+    def plan(self, options: ChunkOptions) -> Plan:
+        """How a recording is cut."""
+        return _plan(self.model, options, self.vad)
 
 
 class Models:
@@ -71,6 +84,7 @@ class Models:
         self._served: dict[str, Served] = {}
         self._places = {place.name: place for place in map(Place.of, settings.bundles)}
         self._loading = asyncio.Lock()
+        self._vad = None if settings.vad is None else VoiceActivity(settings.vad)
         if len(self._places) < len(settings.bundles):
             raise OptionError("two bundles have one name; give them others, as NAME=PATH")
 
@@ -109,14 +123,16 @@ class Models:
         """Load a bundle, anew where it is loaded: its successor takes over when it is ready."""
         place = self._place(name)
         async with self._loading:
-            model = await asyncio.to_thread(load, place.path, self._settings.provider, place.precision)
+            provider = self._settings.provider
+            model = await asyncio.to_thread(load, place.path, provider, place.precision, warm_up=True)
             try:
-                model.plan(self._settings.chunks)
+                _plan(model, self._settings.chunks, self._vad)
+                language_model = await asyncio.to_thread(_language_model, Bundle(place.path, model.manifest))
             except OptionError:
                 model.close()
                 raise
             before = self._served.get(name)
-            self._served[name] = Served(place, model, self._batcher(name, model))
+            self._served[name] = Served(place, model, self._batcher(name, model), self._vad, language_model)
             if before is not None:
                 await _end(before)
 
@@ -151,6 +167,20 @@ class Models:
             self._metrics.computed(name, lengths, seconds, model.interface.sampling_rate)
 
         return AsyncBatcher(compute, self._settings.limits, model.fits, observe)
+
+
+def _plan(model: Model, options: ChunkOptions, vad: VoiceActivity | None) -> Plan:
+    """How a model cuts; voice activity is for those of head ``ctc``."""
+    return model.plan(dataclasses.replace(options, vad=vad if model.manifest.head == "ctc" else None))
+
+
+def _language_model(bundle: Bundle) -> LanguageModel | None:
+    """Its own; None too where there is nothing installed that reads it, which a request for it is told."""
+    path = language_model_of(bundle)
+    try:
+        return None if path is None else load_language_model(path)
+    except MissingExtraError:
+        return None
 
 
 async def _end(served: Served) -> None:

@@ -102,4 +102,5 @@ def handlers() -> dict[Any, Callable[[Request, Exception], Any]]:
         RequestValidationError: invalid,
         Problem: ours,
         **{kind: ours for kind, _, _ in STATUSES},
+        Exception: ours,
     }

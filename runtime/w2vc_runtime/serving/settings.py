@@ -24,16 +24,19 @@ class Settings:
     """Everything that a service may be told. Sizes are in bytes, times in seconds.
 
     bundles: ``[NAME=]PATH[@PRECISION]`` each. repository: a folder whose bundles may be loaded by name at run time.
+    language_models: ``NAME=PATH`` each, which a request may name.
     host, port: where it listens. api_key: what clients must show. origins: sites whose pages may call it.
     upload: the largest body. duration: the longest recording, and live session. upload_time: for a body to arrive.
     answer_time: for an answer, waiting included. idle_time: of a live session without audio. requests: at a time.
     queue, batch, delay, workers: of the batcher of each bundle, see `Limits`. chunk_seconds, context_seconds: how
-    long recordings are cut. live_chunk_seconds: how live audio is, which bounds its latency.
+    long recordings are cut. live_chunk_seconds: how live audio is, which bounds its latency. vad: a voice activity
+    model, by which transcripts are cut, see `VoiceActivity`.
     drain_time: for what is under way when the service is told to end.
     """
 
     bundles: tuple[str, ...] = ()
     repository: str | None = None
+    language_models: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
@@ -52,6 +55,7 @@ class Settings:
     chunk_seconds: float | None = None
     context_seconds: float | None = None
     live_chunk_seconds: float = 4.0
+    vad: str | None = None
     drain_time: float = 30.0
 
     def __post_init__(self) -> None:
@@ -140,7 +144,8 @@ def _typed(what: str, value: Any, kind: str) -> Any:
 
 def _parsed(name: str, text: str, kind: str) -> Any:
     if kind.startswith("tuple"):
-        return tuple(part for part in text.split(os.pathsep if name.endswith("BUNDLES") else ",") if part)
+        paths = name.endswith(("BUNDLES", "LANGUAGE_MODELS"))
+        return tuple(part for part in text.split(os.pathsep if paths else ",") if part)
     try:
         return int(text) if kind.startswith("int") else float(text) if kind.startswith("float") else text
     except ValueError as error:

@@ -10,14 +10,12 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.chunking.collect import Piece
 from w2vc_runtime.chunking.plan import ChunkOptions
-from w2vc_runtime.decoding import BeamOptions, Decoder
-from w2vc_runtime.model import decoder_of
 from w2vc_runtime.results import Transcript, Word
 from w2vc_runtime.results.formats import FORMATS
 
+from .decoders import Decoders
 from .hearing import Hearing, hear
 from .models import Models, Served
 from .problems import Problem, body_of, problem_of
@@ -28,21 +26,19 @@ Made = TypeVar("Made")
 RESPONSES = ("json", "verbose_json", "text", "srt", "vtt")
 # How often it is looked whether a client is still there, in seconds.
 GLANCE = 0.25
-# Of a hotword that is given none: pyctcdecode's.
-HOTWORD_WEIGHT = 10.0
 
 
-def transcriptions(models: Models, settings: Settings) -> APIRouter:
+def transcriptions(models: Models, settings: Settings, decoders: Decoders) -> APIRouter:
     """The routes under ``/v1``."""
     routes = APIRouter(prefix="/v1", tags=["transcription"])
 
     @routes.get("/models", summary="The models that are loaded")
     async def listed() -> dict[str, Any]:
-        return {"object": "list", "data": [_listed(models.get(name)) for name in models.names()]}
+        return {"object": "list", "data": [_listed(models.get(name), decoders) for name in models.names()]}
 
     @routes.get("/models/{name}", summary="One of them")
     async def one(name: str) -> dict[str, Any]:
-        return _listed(models.get(name))
+        return _listed(models.get(name), decoders)
 
     @routes.post("/audio/transcriptions", response_model=None, summary="Text, classes or embeddings of a recording")
     async def transcribe(
@@ -55,7 +51,8 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         temperature: Annotated[float, Form(description="of no effect")] = 0.0,
         stream: Annotated[bool, Form(description="events as chunks are decoded")] = False,
         pooled: Annotated[bool, Form(description="one answer for all windows of a long recording")] = False,
-        decoder: Annotated[str, Form(description="greedy, or beam: with the bundle's language model")] = "",
+        decoder: Annotated[str, Form(description="greedy, or beam; by default what the next two ask for")] = "",
+        language_model: Annotated[str, Form(description="by name, for decoder beam; by default the bundle's")] = "",
         hotwords: Annotated[str, Form(description="WORD or WORD=WEIGHT, with commas between; for decoder beam")] = "",
     ) -> Response:
         served = models.get(model)
@@ -68,7 +65,7 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         await file.close()
         if not content:
             raise Problem(422, "invalid_audio", "audio is empty: it holds no bytes")
-        decodes = await asyncio.to_thread(_decoder, served, decoder, hotwords)
+        decodes = await asyncio.to_thread(decoders.decoder, served, decoder, language_model, hotwords)
         hearing = Hearing(served, settings, chunks, decoder=decodes)
         if stream:
             return await _streamed(hearing, content, settings)
@@ -82,20 +79,6 @@ def transcriptions(models: Models, settings: Settings) -> APIRouter:
         return PlainTextResponse(shown, media_type="text/vtt" if response_format == "vtt" else "text/plain")
 
     return routes
-
-
-def _decoder(served: Served, name: str, hotwords: str) -> Decoder | None:
-    """What decodes for a request; beam search where hotwords are given."""
-    weights = {}
-    for part in filter(None, map(str.strip, hotwords.split(","))):
-        word, separator, weight = part.rpartition("=")
-        try:
-            weights[word if separator else part] = float(weight) if separator else HOTWORD_WEIGHT
-        except ValueError as error:
-            raise Problem(422, "invalid_value", "hotwords must be WORD or WORD=WEIGHT, with commas between") from error
-    name = name or ("beam" if weights else "greedy")
-    options = BeamOptions(hotwords=weights) if weights else None
-    return decoder_of(Bundle(served.place.path, served.model.manifest), name, options)
 
 
 async def _whole(hearing: Hearing, content: bytes, settings: Settings) -> Any:
@@ -157,10 +140,12 @@ async def while_there(request: Request, work: Awaitable[Made]) -> Made:
         task.cancel()
 
 
-def _listed(served: Served) -> dict[str, Any]:
+def _listed(served: Served, decoders: Decoders) -> dict[str, Any]:
     manifest = served.model.manifest
+    language_models = {"language_models": decoders.names} if manifest.head == "ctc" else {}
     return {
         "id": served.name, "object": "model", "created": served.created, "owned_by": "w2vc",
         "head": manifest.head, "precision": served.place.precision or manifest.graphs[0].precision,
         "provider": served.model.provider, "sampling_rate": manifest.features.sampling_rate,
+        **language_models,
     }  # fmt: skip

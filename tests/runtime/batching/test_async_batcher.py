@@ -88,6 +88,31 @@ def test_a_clip_that_is_wrong_fails_alone_and_a_batch_that_fails_fails_alone():
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_worker_that_dies_is_replaced(closed, caplog):
+    """Nobody asks after it has died: what waits is answered all the same, at the end too."""
+
+    async def scene():
+        died = []
+
+        def observe(lengths, seconds):
+            if not died:
+                died.append(lengths)
+                raise ZeroDivisionError("worker died")
+
+        batcher = AsyncBatcher(Work(), Limits(batch=1, delay=0.0), observe=observe)
+        answers = asyncio.gather(*(batcher.submit(clip(each), 5.0) for each in (10, 20, 30)))
+        if closed:
+            await asyncio.sleep(0)
+            await batcher.close()
+        assert await answers == [10, 20, 30]
+        assert died == [[10]]
+        await batcher.close()
+
+    asyncio.run(scene())
+    assert "a worker of the batcher died" in caplog.text
+
+
 def test_a_full_queue_refuses_or_lets_wait():
     async def scene():
         work = Work(gated=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from w2vc_runtime.bundle import Ctc, Frames, Interface, Labels, Tensor
 from w2vc_runtime.chunking.chunker import Chunker
 from w2vc_runtime.chunking.collect import COLLECTORS, POOLED, collector_for
 from w2vc_runtime.chunking.plan import FRAMEWISE, ChunkOptions, Plan, plan_for
-from w2vc_runtime.chunking.run import answer, pieces
+from w2vc_runtime.chunking.run import answer, chunks, pieces
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.decoding import GreedyDecoder
 from w2vc_runtime.features import Waveform
@@ -142,6 +143,18 @@ def test_cuts_are_where_it_is_quiet():
     assert loud.push(samples)[0].last == 4.5 * RATE
 
 
+def test_cuts_do_not_depend_on_the_blocks():
+    """With so little context, a pause reaches past the chunk; there, at two seconds, it is quiet."""
+    samples = noise(RATE * 20)
+    samples[2 * RATE : 2 * RATE + 2000] *= 1e-3
+    plan = Plan(RATE, 320, 2 * RATE, 320, 400, quiet=True)
+    cuts = set()
+    for blocks in ([samples], np.split(samples, range(7, len(samples), 61))):
+        chunker = Chunker(plan)
+        cuts.add(tuple(chunk.last for block in blocks for chunk in chunker.push(block)))
+    assert len(cuts) == 1
+
+
 def test_what_fits_one_chunk_is_one_chunk():
     plan = Plan(RATE, 320, RATE, 3200, 400, quiet=True)
     for extra, count in ((0, 1), (1, 2)):
@@ -245,3 +258,49 @@ def test_a_recording_in_chunks_says_what_it_says_as_a_whole(digits, capsys):
     assert "have no room between contexts" in capsys.readouterr().err
     assert run_cli.main([*arguments, "--pooled", "--chunk-seconds", "1"]) == 2
     assert "has no pooled answer" in capsys.readouterr().err
+
+
+class Bounded(Local):
+    """A model whose frames hear eight frames on each side, as a context of 0.2 s has them."""
+
+    REACH = 8
+
+    def outputs(self, clips):
+        (row,) = super().outputs(clips)
+        padded = np.pad(row["logits"], ((self.REACH, self.REACH), (0, 0)))
+        around = np.lib.stride_tricks.sliding_window_view(padded, 2 * self.REACH + 1, axis=0)
+        return [{"logits": around.mean(axis=-1) * 40}]
+
+
+def words_in_chunks(model: Bounded, samples: np.ndarray, plan: Plan, late: int):
+    """The words of a recording in chunks, each of which is cut so many frames late; and where the joins are."""
+    collector, joins = collector_for(model.manifest), []
+    for chunk in chunks(blocks_of(samples), plan, "noise"):
+        (outputs,) = model.outputs([chunk.samples])
+        moved = dataclasses.replace(chunk, first=chunk.first + late * plan.step) if joins else chunk
+        collector.add(moved.cut(outputs, model.interface), 0.0, 1.0)
+        joins.append(chunk.last / RATE)
+    collector.end()
+    return collector.result(len(samples) / RATE).words, joins[:-1]
+
+
+@pytest.mark.parametrize(("late", "right"), [(0, True), (3, False), (-3, False)])
+def test_words_at_joins_are_where_the_whole_has_them(late, right):
+    """Within a frame; frames that are dropped or said twice are noticed."""
+    model = Bounded("ctc")
+    samples = noise(30 * RATE, 5)
+    plan = plan_for(model.manifest, ChunkOptions(2.0, 0.2), None)
+    assert plan.context >= (Bounded.REACH * model.step + model.field - model.step)
+    words, joins = words_in_chunks(model, samples, plan, late)
+    (whole,) = model.outputs([samples])
+    expected = GreedyDecoder(model.manifest.ctc).decode(whole["logits"]).words
+    frame = model.step / RATE
+    assert len(joins) > 10
+    assert len([word for word in expected for join in joins if word.start * frame <= join < word.end * frame]) > 3
+    same = len(words) == len(expected) and all(
+        each.text == span.text
+        and abs(each.start - span.start * frame) <= frame
+        and abs(each.end - span.end * frame) <= frame
+        for each, span in zip(words, expected)
+    )
+    assert same == right

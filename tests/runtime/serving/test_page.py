@@ -146,3 +146,17 @@ def test_what_is_wrong_is_said(browser, service, tmp_path):
         assert "is not audio that can be read" in page.inner_text("#status")
         heard(page, SPEECH)
         assert page.inner_text("#text").split() == ["seven", "two", "nine"]
+
+
+def test_windows_without_classes_are_said_once(browser, service):
+    """Of heads whose answer is numbers: the answer is made up here, the page is not."""
+    lines = ["0.00-1.00 last_hidden_state 49 x 8", "1.00-2.00 last_hidden_state 49 x 8"]
+    windows = [{"start": 0.0, "end": 1.0, "shape": [49, 8]}, {"start": 1.0, "end": 2.0, "shape": [49, 8]}]
+    answer = {"text": "\n".join(lines), "windows": windows, "duration": 2.0}
+    with opened(browser, service, viewport=PHONE) as page:
+        page.route("**/v1/audio/transcriptions", lambda route: route.fulfill(json=answer))
+        page.select_option("#model", "keywords")
+        heard(page, FOUR, "#text pre")
+        assert page.inner_text("#text").splitlines() == lines
+        title, models = page.locator("h1").bounding_box(), page.locator("#model").bounding_box()
+        assert models["y"] < title["y"] + title["height"], "beside the title, and not below it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -27,6 +28,8 @@ def test_the_last_of_file_environment_and_flags_holds(tmp_path):
     assert (settings.bundles, settings.port, settings.delay, settings.queue) == (("a", "b"), 3, 0.5, 3)
     assert (settings.api_key, settings.host) == ("sesame", "127.0.0.1")
     assert settings_from(None, {"W2VC_SERVE_BUNDLES": "a:b"}, {}).bundles == ("a", "b")
+    given = {"W2VC_SERVE_LANGUAGE_MODELS": "a=/x:b=/y"}
+    assert settings_from(None, given, {}).language_models == ("a=/x", "b=/y")
     assert settings_from(None, {"W2VC_SERVE_ORIGINS": "http://a,http://b"}, {}).origins == ("http://a", "http://b")
 
 
@@ -81,6 +84,12 @@ def test_who_may_reach_it():
     assert Settings(host="0.0.0.0").is_open
     assert not Settings(host="0.0.0.0", api_key="sesame").is_open
     assert not Settings(host="localhost").is_open
+
+
+def test_every_setting_is_described():
+    described = (ROOT / "docs" / "serving.md").read_text()
+    for field in dataclasses.fields(Settings):
+        assert f"`{field.name}`" in described, field.name
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
 
 from support.paths import DEMO_AUDIO
 from support.service import Service, posted, until_closed, wav
-from w2vc_runtime import load
+from w2vc_runtime import InferenceError, load
+from w2vc_runtime.serving.app import application
+from w2vc_runtime.serving.settings import Settings
 
 RATE = 16000
 SPEECH = DEMO_AUDIO / "seven-two-nine.flac"
 SPOKEN = "seven two nine"
+
+
+def test_a_worker_that_fails_is_a_500_and_the_next_is_answered(digits, monkeypatch):
+    """In this process, whose model can be broken."""
+
+    async def scene():
+        app, models = application(Settings(bundles=(f"digits={digits['fp32']}",), provider="cpu"))
+        await models.start()
+        model = models.get("digits").model
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+
+            async def ask() -> tuple[int, dict]:
+                files, data = {"file": SPEECH.read_bytes()}, {"model": "digits"}
+                answer = await client.post("/v1/audio/transcriptions", files=files, data=data)
+                return answer.status_code, answer.json()
+
+            for error, code in (
+                (InferenceError("the backend failed"), "inference_failed"), (MemoryError(), "inference_failed"),
+                (ZeroDivisionError("a bug, and not for clients"), "internal_error"),
+            ):  # fmt: skip
+                with monkeypatch.context() as broken:
+                    broken.setattr(model, "outputs", Mock(side_effect=error))
+                    status, body = await ask()
+                assert (status, body["error"]["code"]) == (500, code)
+                assert "a bug" not in body["error"]["message"]
+                assert await ask() == (200, {"text": SPOKEN})
+        await models.close()
+
+    asyncio.run(scene())
 
 
 def test_a_key_is_asked_for(digits, tmp_path):
