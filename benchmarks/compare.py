@@ -154,27 +154,32 @@ def compare(
         rounds = Rounds(subject, weights, orders(subject, engines, pinned, entry), options.limit, options.rest)
         try:
             for cell in cells:
-                rows = rounds.run(cell, references[cell], options.rounds, say)
-                lost = [each for each in engines if model_of(*each, entry) is None]
-                failed = [failure(engine, entry) for engine in lost]
-                for row in rows:
-                    row["made"] = made_key(row["peer"], row["variant"])
-                result["cells"].append(
-                    {
-                        "model": subject.model,
-                        "layers": subject.layers,
-                        "cell": cell.name,
-                        "lengths": cell.lengths,
-                        "threads": threads,
-                        "operations": subject.operations(cell),
-                        "bytes": subject.traffic(cell, weights),
-                        "rows": rows + failed,
-                    }
-                )
-                options.output.parent.mkdir(parents=True, exist_ok=True)
-                options.output.write_text(json.dumps(result, indent=1) + "\n")
+                lost = [failure(engine, entry) for engine in engines if model_of(*engine, entry) is None]
+                found: dict[str, Any] = {
+                    "model": subject.model,
+                    "layers": subject.layers,
+                    "cell": cell.name,
+                    "lengths": cell.lengths,
+                    "threads": threads,
+                    "operations": subject.operations(cell),
+                    "bytes": subject.traffic(cell, weights),
+                }
+                result["cells"].append(found)
+                for rows in rounds.run(cell, references[cell], options.rounds, say):
+                    for row in rows:
+                        row["made"] = made_key(row["peer"], row["variant"])
+                    found["rows"] = rows + lost
+                    keep(result, options.output)  # after each round, so that what is ended has those before
         finally:
             rounds.close()
+
+
+def keep(result: dict[str, Any], path: Path) -> None:
+    """Write results, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    partial.replace(path)
 
 
 def needed(engines: list[tuple[str, str]]) -> list[tuple[str, str]]:

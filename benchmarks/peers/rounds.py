@@ -6,7 +6,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,10 @@ class Rounds:
         self._subject, self._needed, self._jobs, self._rest = subject, int(RESIDENT * weights), jobs, rest
         self._pool = Pool(limit)
 
-    def run(self, cell: Cell, reference: list[np.ndarray], rounds: int, say: Callable[[str], None]) -> list[Any]:
-        """One row for each engine: every sample in seconds, or the ``problem``."""
+    def run(
+        self, cell: Cell, reference: list[np.ndarray], rounds: int, say: Callable[[str], None]
+    ) -> Iterator[list[Any]]:
+        """After each round, one row for each engine: every sample in seconds, or the ``problem``."""
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as folder:
             for engine in self._jobs:
@@ -57,7 +59,7 @@ class Rounds:
                 rows[engine]["samples"].append(found["seconds"])
                 rows[engine]["processor"].append(found["processor"])
                 rows[engine].update(resident=found["resident"], peak=found["peak"])
-        return list(rows.values())
+            yield list(rows.values())
 
     def close(self) -> None:
         self._pool.close_all()

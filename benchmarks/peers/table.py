@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .registry import OURS
@@ -108,8 +108,7 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> str:
 
 def ratio(row: Row, other: Row) -> str:
     """Of medians; in brackets the quarters of the ratios of each round."""
-    each = sorted(a / b for a, b in zip(row["samples"], other["samples"]))
-    low, high = quarters(each)
+    low, high = quarters([a / b for a, b in zip(row["samples"], other["samples"])])
     return f"{median(row) / median(other):.2f} ({low:.2f}–{high:.2f})"
 
 
@@ -169,10 +168,12 @@ def median(row: Row) -> float:
 
 def spread(samples: Sequence[float]) -> float:
     """Between the quarters, of the median."""
-    low, high = quarters(sorted(samples))
+    low, high = quarters(samples)
     return (high - low) / statistics.median(samples)
 
 
 def quarters(values: Sequence[float]) -> tuple[float, float]:
-    at: Callable[[float], float] = lambda share: values[round(share * (len(values) - 1))]  # noqa: E731
-    return at(0.25), at(0.75)
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high

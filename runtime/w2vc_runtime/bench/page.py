@@ -8,6 +8,7 @@ from typing import Any
 
 from . import plots
 from .markup import chip, figures, page, section, table
+from .recommend import setting
 
 Row = Mapping[str, Any]
 DASH = "–"
@@ -30,7 +31,7 @@ def render(result: Mapping[str, Any]) -> str:
             ),
             _plots(
                 "Audio a second",
-                "Seconds of audio that are answered for in a second, by the clips computed together.",
+                "Seconds of audio that a second answers for, on the most threads, by the clips computed together.",
                 timed,
                 ("threads", max(row["threads"] for row in timed)),
                 "times real time",
@@ -67,13 +68,6 @@ def _recommended(result: Mapping[str, Any]) -> str:
     )
     body = f"<dl>{items}</dl>" if items else "<p>Nothing could be measured.</p>"
     return section("What to take", "", body)
-
-
-def setting(row: Mapping[str, Any]) -> str:
-    """Provider, precision, threads and batch in words."""
-    threads = f"{row['threads']} thread{'' if row['threads'] == 1 else 's'}"
-    clips = f", {row['batch']} clips together" if row["batch"] > 1 else ""
-    return f"{row['provider']}, {row['precision']}, {threads}{clips}"
 
 
 def _plots(

@@ -14,6 +14,13 @@ ALIKE = 1.05
 EXACT = ("fp32", "fp16", "bf16", "int8")
 
 
+def setting(row: Mapping[str, Any]) -> str:
+    """Provider, precision, threads and batch in words."""
+    threads = f"{row['threads']} thread{'' if row['threads'] == 1 else 's'}"
+    clips = f", {row['batch']} clips together" if row["batch"] > 1 else ""
+    return f"{row['provider']}, {row['precision']}, {threads}{clips}"
+
+
 def untrusted(rows: Sequence[Row]) -> str | None:
     """That runs differ too much from each other, for people; None where they do not."""
     timed = [row for row in rows if row["note"] is None]
@@ -75,6 +82,6 @@ def _best(settings: Mapping[Key, list[Row]], of_what: str, cost: Callable[[list[
     others = {other: value for other, value in costs.items() if other not in alike}
     if others:
         second = min(others, key=lambda other: others[other])
-        shown = f"{second[0]}, {second[1]}, {second[2]} threads" + (f", {second[3]} clips" if second[3] > 1 else "")
+        shown = setting(settings[second][0])
         reason += f"; {of_what}, the next ({shown}) takes {others[second] / costs[key]:.2f} times as long"
     return {"provider": provider, "precision": precision, "threads": threads, "batch": batch, "reason": reason}

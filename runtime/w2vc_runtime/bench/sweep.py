@@ -224,13 +224,17 @@ def _row(setting: Setting, seconds: float, batch: int, found: dict[str, Any]) ->
         "milliseconds": _digits(1000 * median),
         "least": _digits(1000 * runs[0]),
         "times_real_time": _digits(batch * seconds / median),
-        "spread": round((_quarter(runs, 3) - _quarter(runs, 1)) / median, 3),
+        "spread": round(_spread(runs) / median, 3),
         "peak_megabytes": None if found["peak"] is None else round(found["peak"] / 1e6),
     }
 
 
-def _quarter(runs: Sequence[float], number: int) -> float:
-    return runs[round(number / 4 * (len(runs) - 1))]
+def _spread(runs: Sequence[float]) -> float:
+    """Seconds between the quarters."""
+    if len(runs) < 2:
+        return 0.0
+    low, _, high = statistics.quantiles(runs, n=4, method="inclusive")
+    return high - low
 
 
 def _digits(value: float) -> float:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2vc_runtime.bench.page import AIMS, render, setting
+from w2vc_runtime.bench.page import AIMS, render
+from w2vc_runtime.bench.recommend import setting
 from w2vc_runtime.bench.sweep import Sweep, SweepOptions
 from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.errors import OptionError

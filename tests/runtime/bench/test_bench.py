@@ -127,7 +127,7 @@ def test_the_recommendation_is_the_fastest_and_of_those_alike_the_most_exact():
     found = recommend.recommended([row("fp32", 900.0), row("bf16", 102.0), row("int8", 100.0)])["latency"]
     assert found["precision"] == "bf16"
     assert "the most exact of 2 settings within 5 % of the fastest" in found["reason"]
-    assert "the next (cpu, fp32, 1 threads) takes 8.82 times as long" in found["reason"]
+    assert "the next (cpu, fp32, 1 thread) takes 8.82 times as long" in found["reason"]
     assert (
         recommend.recommended([row("fp32", 900.0), row("bf16", 110.0), row("int8", 100.0)])["latency"]["precision"]
         == "int8"
