@@ -18,7 +18,7 @@ help:
 	@echo 'make test-all   run the tests, the whole matrix included'
 	@echo 'make lint   run the linters and the type checker'
 	@echo 'make native   build the native runtime, run its tests, and the examples against what is installed'
-	@echo 'make native-checks   run it under sanitizers and valgrind, fuzz it, and cross-build it for aarch64'
+	@echo 'make native-checks   run it under sanitizers and valgrind, fuzz it, build its wheel, cross-build it for aarch64'
 	@echo 'make test-transformers-4   compare with transformers 4.57 too'
 
 $(RUNS): pyproject.toml constraints.txt

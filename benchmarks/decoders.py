@@ -6,6 +6,8 @@ Each decoder runs in a process and an environment of its own, one after the othe
     python benchmarks/decoders.py --agreement [COUNT]   how many best texts are pyctcdecode's
     python benchmarks/decoders.py --strings [COUNT]     word error rate of digit strings, greedy and with a 3-gram
     python benchmarks/decoders.py --loading             how long a model of 10 million n-grams takes to open
+
+What each finds goes into ``benchmarks/results/decoders.json``.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from decoding import agreement, jobs, material
+from recorded import record
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("W2VC_DATA", ROOT.parent / "shared" / "data")) / "fsdd"
 FRAMES_A_SECOND = 50
 
 
-def speed(folder: Path, utterances: int) -> None:
+def speed(folder: Path, utterances: int) -> dict[str, Any]:
     """Utterances of 10 s: 500 frames of 28 tokens, a 3-gram of 3,000 words, 100 beams."""
     made = material.make(folder, utterances=utterances)
     arpa = folder / "lm.arpa"
@@ -49,14 +53,28 @@ def speed(folder: Path, utterances: int) -> None:
         shown = f"{1000 * median[name]:.1f} ms | {1000 * min(row['seconds']):.1f} ms"
         ratio = median[name] / median["w2vc-native"]
         print(f"| {name} | {shown} | {ratio:.1f} | {row['loading']:.2f} s | {memory} |")
-    cores = os.cpu_count()
-    (alone, spent), (together, in_all) = own["batch_1"], own[f"batch_{cores}"]
-    print(
-        f"a batch on {cores} threads: {alone / together:.2f} times as fast as on one, "
-        f"{in_all / spent:.2f} times its processor time"
-    )
+    (_, alone), (cores, together) = own["batch"].items()
+    faster = statistics.median(one[0] / several[0] for one, several in zip(alone, together))
+    spent = statistics.median(several[1] / one[1] for one, several in zip(alone, together))
+    print(f"a batch on {cores} threads: {faster:.2f} times as fast as on one, {spent:.2f} times its processor time")
     errors = {name: word_errors([each[0][0] for each in row["outputs"]], made.texts) for name, row in rows.items()}
     print("words wrong, of texts that were cut or repeated to length: " + str(errors))
+    figures = {
+        name: {
+            "median_seconds": median[name],
+            "least_seconds": min(row["seconds"]),
+            "times_ours": median[name] / median["w2vc-native"],
+            "loading_seconds": row["loading"],
+            "decoding_megabytes": row["peak"] - row["before"],
+            "words_wrong": errors[name],
+        }
+        for name, row in rows.items()
+    }
+    return {
+        "utterances": utterances,
+        "decoders": figures,
+        "batch_on_threads": {"threads": int(cores), "times_as_fast": faster},
+    }
 
 
 def word_errors(texts: list[str], references: list[str]) -> int:
@@ -75,7 +93,7 @@ def export_digits(folder: Path) -> Path:
     return bundle
 
 
-def strings(folder: Path, count: int) -> None:
+def strings(folder: Path, count: int) -> dict[str, Any]:
     """Word error rate of digit strings with the carried checkpoint."""
     import w2vc_native
 
@@ -93,12 +111,15 @@ def strings(folder: Path, count: int) -> None:
         "beam, 3-gram, beta 0": w2vc_native.Decoder(labels, language_model=model, beta=0.0, **vocabulary),
     }
     print(f"{count} digit strings, {sum(len(text.split()) for text in texts)} words")
+    rates = {}
     for name, decoder in decoders.items():
         found = [decoder.decode(each)[0].text for each in logits]
-        print(f"{name}: word error rate {100 * word_error_rate(zip(texts, found)):.2f} %")
+        rates[name] = word_error_rate(zip(texts, found))
+        print(f"{name}: word error rate {100 * rates[name]:.2f} %")
+    return {"strings": count, "words": sum(len(text.split()) for text in texts), "word_error_rate": rates}
 
 
-def loading(folder: Path, millions: float) -> None:
+def loading(folder: Path, millions: float) -> dict[str, Any]:
     """Compile an ARPA file of random 3-grams and open what came of it."""
     import w2vc_native
 
@@ -119,13 +140,16 @@ def loading(folder: Path, millions: float) -> None:
         file.write("\n\\end\\\n")
     start = time.perf_counter()
     w2vc_native.compile_arpa(str(path), str(folder / "large.lm"))
-    print(f"compiling {path.stat().st_size / 1e6:.0f} MB of ARPA took {time.perf_counter() - start:.1f} s")
+    compiling = time.perf_counter() - start
+    print(f"compiling {path.stat().st_size / 1e6:.0f} MB of ARPA took {compiling:.1f} s")
+    opening = []
     for _ in range(3):
         start = time.perf_counter()
         model = w2vc_native.LanguageModel(str(folder / "large.lm"))
-        seconds = time.perf_counter() - start
+        opening.append(time.perf_counter() - start)
         size = (folder / "large.lm").stat().st_size / 1e6
-        print(f"opening {model.ngrams / 1e6:.2f} million n-grams, {size:.0f} MB, took {seconds:.3f} s")
+        print(f"opening {model.ngrams / 1e6:.2f} million n-grams, {size:.0f} MB, took {opening[-1]:.3f} s")
+    return {"ngrams": model.ngrams, "megabytes": size, "compiling_seconds": compiling, "opening_seconds": opening}
 
 
 def main() -> None:
@@ -135,17 +159,18 @@ def main() -> None:
     parser.add_argument("--loading", type=float, nargs="?", const=10.0, metavar="MILLIONS")
     parser.add_argument("--utterances", type=int, default=20, help="of the table; default: 20")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.agreement:
             bundle = export_digits(folder) if DATA.is_dir() else None
-            agreement.main(folder, options.agreement, bundle, DATA)
+            record("decoders", "agreement", agreement.main(folder, options.agreement, bundle, DATA), load)
         elif options.strings:
-            strings(folder, options.strings)
+            record("decoders", "strings", strings(folder, options.strings), load)
         elif options.loading:
-            loading(folder, options.loading)
+            record("decoders", "loading", loading(folder, options.loading), load)
         else:
-            speed(folder, options.utterances)
+            record("decoders", "speed", speed(folder, options.utterances), load)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 ``python benchmarks/native.py`` builds ``runtime/cpp`` where needed, and prints a table. Both sides take turns in one
 run, on the same ONNX Runtime, and the figure is the median of their ratios: Python's time divided by the native one's.
+Rows go into ``benchmarks/results/native.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import dataclasses
 import os
 import statistics
 import subprocess
@@ -15,10 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from recorded import record
 
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import load
@@ -29,6 +33,16 @@ BUILD = ROOT / "build" / "native" / "release"
 SECONDS = (1, 5, 20)
 # Seconds in which features are computed again and again, for one figure.
 WINDOW = 0.1
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians of what took turns. ratio: Python's time divided by the native one's."""
+
+    what: str
+    python_ms: float
+    native_ms: float
+    ratio: float
 
 
 class Native:
@@ -67,13 +81,15 @@ def turns(pairs: Sequence[Callable[[], object]], count: int) -> tuple[list[float
     return times
 
 
-def row(name: str, python: Sequence[float], native: Sequence[float]) -> str:
-    """A line of the table."""
+def row(name: str, python: Sequence[float], native: Sequence[float]) -> Row:
+    """A line of the table, printed."""
     ratio = statistics.median(a / b for a, b in zip(python, native))
-    return f"| {name} | {statistics.median(python):.2f} | {statistics.median(native):.2f} | {ratio:.2f} |"
+    found = Row(name, statistics.median(python), statistics.median(native), ratio)
+    print(f"| {name} | {found.python_ms:.2f} | {found.native_ms:.2f} | {ratio:.2f} |", flush=True)
+    return found
 
 
-def feature_rows(bundles: dict[str, Path], count: int) -> list[str]:
+def feature_rows(bundles: dict[str, Path], count: int) -> list[Row]:
     """Features alone, timed inside each program: what the call costs is in neither."""
     rows = []
     for name, bundle in bundles.items():
@@ -98,7 +114,7 @@ def feature_rows(bundles: dict[str, Path], count: int) -> list[str]:
     return rows
 
 
-def text_rows(bundles: dict[str, Path], library: Path, count: int) -> list[str]:
+def text_rows(bundles: dict[str, Path], library: Path, count: int) -> list[Row]:
     """Samples to text."""
     rows = []
     for name, bundle in bundles.items():
@@ -113,7 +129,7 @@ def text_rows(bundles: dict[str, Path], library: Path, count: int) -> list[str]:
     return rows
 
 
-def cold_row(bundle: Path, program: Path, count: int) -> str:
+def cold_row(bundle: Path, program: Path, count: int) -> Row:
     """From the start of a process to the first text of the demo's recording."""
     import soundfile
 
@@ -162,14 +178,15 @@ def main() -> None:
             each: export(ExportOptions(each, head="ctc", output=folder / each)).bundle
             for each in ("digits", "digits-bert")
         }
+        load_before = os.getloadavg()[0]
         print("| what | Python, ms | native, ms | ratio |")
         print("|---|---|---|---|")
-        for line in (
+        rows = [
             *feature_rows(bundles, count),
             *text_rows(bundles, library, count),
             cold_row(bundles["digits"], program, count),
-        ):
-            print(line, flush=True)
+        ]
+    record("native", "beside Python", [dataclasses.asdict(each) for each in rows], load_before)
 
 
 if __name__ == "__main__":

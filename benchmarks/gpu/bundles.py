@@ -4,7 +4,8 @@ A bundle is described by a dict: ``name``; ``checkpoint``, the name of one that 
 ``{"cell": ...}``, a tiny one of the parity matrix, and ``{"published": NAME, "layers": N}``; ``head``; ``precisions``;
 ``engines``, of each backend, targets and precision; ``verified``: whether it is for verification, which wants engines
 of one profile up to 13 s, or for timing, which wants the usual ones, and for which the gate need see no more than one
-case; ``plain``, precisions in which Hugging Face's model is exported beside it.
+case; ``plain``, precisions in which Hugging Face's model is exported beside it; and ``form``, another way to write the
+model down (`support.forms`), where there is one.
 """
 
 from __future__ import annotations
@@ -60,7 +61,11 @@ def exported(path: Path, precisions: Sequence[str]) -> Manifest | None:
 
 
 def missing_engines(manifest: Manifest, bundle: Cell) -> list[Any]:
-    there = {(engine.backend, engine.targets, engine.precision) for engine in manifest.engines}
+    """Those of TensorRT are for the GPU of the machine, whatever that is."""
+    there = {
+        (engine.backend, engine.targets if BACKENDS[engine.backend].names_targets else (), engine.precision)
+        for engine in manifest.engines
+    }
     return [each for each in bundle["engines"] if (each[0], tuple(each[1]), each[2]) not in there]
 
 
@@ -130,6 +135,10 @@ def _export(path: Path, bundle: Cell) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint, arguments = bundle["checkpoint"], {}
     with ExitStack() as stack:
+        if bundle.get("form"):
+            from support.forms import FORMS
+
+            stack.enter_context(FORMS[bundle["form"]].context())
         # The times of this machine's CPU are of no interest.
         stack.enter_context(patch.object(w2vc_runtime.bench.measure, "SECONDS", (1.0,)))
         if not bundle["verified"]:  # the gate on a large model would take most of the time

@@ -124,12 +124,12 @@ def measuring(job: Cell) -> Measure:
     return measure
 
 
-def find(manifest: Manifest, cell: Cell) -> Engine:
-    """The plan of a cell; raise `LookupError` where the bundle does not have it."""
+def find(manifest: Manifest, cell: Cell, backend: str = BACKEND) -> Engine:
+    """The plan of a cell; raise `LookupError` where the bundle does not have it. TensorRT's is for the GPU here."""
     for engine in manifest.engines:
-        if (engine.backend, list(engine.targets), engine.precision) == (
-            BACKEND, names(cell["target"]), cell["precision"]
-        ):  # fmt: skip
+        if (engine.backend, engine.precision) == (backend, cell["precision"]) and (
+            backend != BACKEND or list(engine.targets) == names(cell["target"])
+        ):
             return engine
     raise LookupError("the bundle has no such plan")
 

@@ -1,7 +1,7 @@
 """How fast are the ways to run a full-size model on this GPU, at half precision, and how near to what it can?
 
     python benchmarks/gpu/speed.py --build-only --jobs 3          exports and compiles, on the CPU; needs no GPU
-    python benchmarks/gpu/speed.py [--models NAMES] [--precisions fp16,bf16] [--minutes 9]
+    python benchmarks/gpu/speed.py [--models NAMES] [--precisions fp16,bf16] [--forms NAMES] [--minutes 9]
 
 Random weights. Of a batch of several clips the shortest has four fifths of the longest, so that masks matter. Ways to
 run it take turns, and the median counts:
@@ -14,6 +14,10 @@ differs      the longest clip's logits from those of PyTorch eager in the same p
 
 Engines have the usual profiles: what is more clips than one takes is run in parts. Hugging Face's model gets the
 attention mask. The plain export is made without one, with a dynamic batch and length.
+
+``--forms`` adds sessions on the model as it is when it is written down in other ways (tests/support/forms.py: norms in
+half, the relative bias by a gather, the front end as products and more), or in all that it has: which is fastest tells
+what the graph should be. Each form of each model is a bundle of its own.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ import bundles
 import numpy as np
 from flops import flops
 from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
+from pytorch import Captured, Eager
 
 from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.sessions.select import open_session
@@ -56,6 +61,7 @@ PEAK_SIZE, PEAK_PRODUCTS = {"gpu": 8192, "cpu": 512}, 10
 RATE = 16000
 COLUMNS = {
     "model": lambda cell: cell["model"],
+    "form": lambda cell: cell["form"],
     "precision": lambda cell: cell["precision"],
     "batch": lambda cell: f"{cell['batch']} x {cell['seconds']} s",
     "way": lambda cell: cell["way"],
@@ -68,18 +74,31 @@ COLUMNS = {
 }
 
 
-def described(model: str, precisions: list[str], device: str) -> Cell:
-    """A bundle, as `bundles` has it."""
+def described(model: str, precisions: list[str], device: str, form: str | None = None) -> Cell:
+    """A bundle, as `bundles` has it. form: another way to write the model down."""
     trial = {"cell": ["conformer-relative", "layer", "ctc"]}
     return {
-        "name": model,
+        "name": "-".join((model, *(form or "").split())),
+        "form": form,
         "checkpoint": trial if model in TRIAL else {"published": model, "layers": LAYERS},
         "head": "ctc",
         "precisions": precisions,
         "engines": [[b, [], p] for b in compilers(device) for p in precisions],
         "verified": False,
-        "plain": [precision for precision in precisions if precision != "bf16"],  # whose input NumPy has no type for
+        # NumPy has no type for the input of bf16.
+        "plain": [] if form else [precision for precision in precisions if precision != "bf16"],
     }
+
+
+def wanted_forms(model: str, asked: str) -> list[str | None]:
+    """None for the exporter's own way, and then those asked for that change this model."""
+    from support.forms import FORMS
+    from support.published import PUBLISHED
+
+    architecture = "conformer-relative" if model in TRIAL else PUBLISHED[model][0]
+    known = [name for name, form in FORMS.items() if form.changes(architecture)]
+    names = {"": [], "all": known}.get(asked)
+    return [None, *(chosen(asked, list(FORMS), "--forms") if names is None else names)]
 
 
 def compilers(device: str) -> list[str]:
@@ -103,6 +122,7 @@ class Speed:
         self.manifest = Bundle.read(self.bundle).manifest
         self.graph = Bundle(self.bundle, self.manifest).graph(self.precision)
         self.model = bundles.model(self.described).to(self.where, self.type).eval()
+        self.main = self.model.main_input_name
         with suppress(ValueError):  # it has no such attention
             self.model.set_attn_implementation("sdpa")
         self.peak = self._peak()
@@ -160,13 +180,13 @@ class Speed:
 
     def _ways(self, beside: str) -> dict[str, Callable[[], Run]]:
         """What is measured beside PyTorch eager: ``sessions``, CUDA graphs that are ``captured``, or ``compiled``."""
-        ways: dict[str, Callable[[], Run]] = {EAGER: lambda: _Torch(self, self.model)}
+        ways: dict[str, Callable[[], Run]] = {EAGER: lambda: Eager(self, self.model)}
         if beside == "compiled":
             for name, mode in (("torch.compile", "default"), ("torch.compile, CUDA graphs", "reduce-overhead")):
                 ways[name] = functools.partial(self._compiled, mode)
         elif beside == "captured":
-            ways["PyTorch, CUDA graph, no mask"] = lambda: _Captured(self, masked=False)
-            ways["PyTorch, CUDA graph"] = lambda: _Captured(self, masked=True)
+            ways["PyTorch, CUDA graph, no mask"] = lambda: Captured(self, masked=False)
+            ways["PyTorch, CUDA graph"] = lambda: Captured(self, masked=True)
         else:
             provider = "cuda" if self.device == "gpu" else "cpu"
             if self.precision in self.described["plain"]:
@@ -214,7 +234,7 @@ class Speed:
         return self._run(EngineSession(Bundle(self.bundle, self.manifest), engine, cuda_graphs=graphs))
 
     def _compiled(self, mode: str) -> Run:
-        return _Torch(self, self.torch.compile(self.model, mode=mode, dynamic=False), guard=self.torch.no_grad)
+        return Eager(self, self.torch.compile(self.model, mode=mode, dynamic=False), guard=self.torch.no_grad)
 
     def _inputs(self, cell: Cell) -> tuple[Arrays, float]:
         """The features of a batch, and the seconds of audio in it."""
@@ -240,7 +260,7 @@ class Speed:
 
     def _on_gpu(self, call: Run, inputs: Arrays) -> float | None:
         """Milliseconds between two events, without copies; None where PyTorch does not run it."""
-        if self.device == "cpu" or not isinstance(call, (_Torch, _Captured)):
+        if self.device == "cpu" or not isinstance(call, (Eager, Captured)):
             return None
         resident = call.upload(inputs)
         times = []
@@ -257,70 +277,6 @@ class Speed:
         """Until the GPU has done what it was given."""
         if self.device == "gpu":
             self.torch.cuda.synchronize()
-
-
-class _Torch:
-    """Hugging Face's model, or what torch.compile makes of it."""
-
-    def __init__(self, speed: Speed, model: Any, masked: bool = True, guard: Any = None) -> None:
-        self.speed, self.model, self.masked = speed, model, masked
-        self.guard = guard or speed.torch.inference_mode
-
-    def upload(self, inputs: Arrays) -> dict[str, Any]:
-        torch, main = self.speed.torch, self.speed.model.main_input_name
-        moved = {main: torch.from_numpy(inputs[main]).to(self.speed.where).to(self.speed.type)}
-        if self.masked:
-            moved["attention_mask"] = torch.from_numpy(inputs["attention_mask"]).to(self.speed.where)
-        return moved
-
-    def compute(self, inputs: dict[str, Any]) -> Any:
-        with self.guard():
-            return self.model(**inputs).logits
-
-    def __call__(self, inputs: Arrays) -> np.ndarray:
-        return self.compute(self.upload(inputs)).float().cpu().numpy()
-
-
-class _Captured(_Torch):
-    """The eager model as a CUDA graph, one a shape."""
-
-    def __init__(self, speed: Speed, masked: bool) -> None:
-        super().__init__(speed, speed.model, masked)
-        self.shape: tuple[int, ...] = ()
-        self.broken: Exception | None = None
-
-    def upload(self, inputs: Arrays) -> dict[str, Any]:
-        moved = super().upload(inputs)
-        shape = tuple(next(iter(moved.values())).shape)
-        if self.broken is not None:
-            raise self.broken
-        if shape != self.shape:
-            try:
-                self._capture(moved)
-            except Exception as error:  # and where it left PyTorch, a second try would tell nothing
-                self.broken = error
-                raise
-            self.shape = shape
-        for name, value in moved.items():
-            self.inputs[name].copy_(value)
-        return self.inputs
-
-    def compute(self, inputs: dict[str, Any]) -> Any:
-        self.graph.replay()
-        return self.output
-
-    def _capture(self, inputs: dict[str, Any]) -> None:
-        torch = self.speed.torch
-        self.shape, self.inputs = (), {name: value.clone() for name, value in inputs.items()}
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                super().compute(self.inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.output = super().compute(self.inputs)
 
 
 def _difference(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -345,17 +301,19 @@ def jobs(options: Any, models: list[str], precisions: list[str]) -> list[Cell]:
     for shapes, beside in rounds:
         for precision in precisions:
             for model in models:
-                cells = [{"seconds": seconds, "batch": batch, "beside": beside} for seconds, batch in shapes]
-                result.append(
-                    {
-                        "task": "measure",
-                        "device": options.device,
-                        "bundles": str(options.bundles),
-                        "described": described(model, precisions, options.device),
-                        "precision": precision,
-                        "cells": [{"model": model, "precision": precision, **cell} for cell in cells],
-                    }
-                )
+                for form in wanted_forms(model, options.forms) if beside == "sessions" else [None]:
+                    cells = [{"seconds": seconds, "batch": batch, "beside": beside} for seconds, batch in shapes]
+                    named = {"model": model, "form": form or "ours", "precision": precision}
+                    result.append(
+                        {
+                            "task": "measure",
+                            "device": options.device,
+                            "bundles": str(options.bundles),
+                            "described": described(model, precisions, options.device, form),
+                            "precision": precision,
+                            "cells": [{**named, **cell} for cell in cells],
+                        }
+                    )
     return result
 
 
@@ -367,6 +325,7 @@ def measuring(job: Cell) -> Measure:
 def main() -> int:
     arguments = parser(__doc__, "speed", 9, MODELS)
     arguments.add_argument("--precisions", default=",".join(PRECISIONS), metavar="NAMES", help="default: %(default)s")
+    arguments.add_argument("--forms", default="", metavar="NAMES", help="also other ways to write down, or all")
     options = arguments.parse_args()
     if options.job:
         return serve(options.job, {"build": bundles.build, "measure": measuring})
@@ -379,7 +338,12 @@ def main() -> int:
     if options.device == "cpu":
         models, precisions = list(TRIAL), ["fp32"]
     report = Report(options, __doc__)
-    bundles.build_all(report, __file__, options, [described(model, precisions, options.device) for model in models])
+    wanted = [
+        described(model, precisions, options.device, form)
+        for model in models
+        for form in wanted_forms(model, options.forms)
+    ]
+    bundles.build_all(report, __file__, options, wanted)
     if options.build_only:
         return report.finish()
     run(report, "cells", __file__, jobs(options, models, precisions))

@@ -1,8 +1,8 @@
 // A service in small: service BUNDLE THREADS < PATHS
 //
-// Reads paths of recordings, one a line, and answers each with a line of JSON as soon as it is done: the
-// path, and the result or the error. Several threads share one model; each run computes on one thread, so
-// that they do not wait for each other.
+// Reads paths of recordings of any length, one a line, and answers each with a line of JSON as soon as it is
+// done: the path, and the result or the error. Several threads share one model; each run computes on one
+// thread, so that they do not wait for each other.
 #include <iostream>
 #include <mutex>
 #include <thread>
@@ -23,7 +23,7 @@ std::string quoted(const std::string& text) {
 
 std::string answer(const w2vc::Model& model, const std::string& path) {
     try {
-        return "\"result\": " + model.run(read_wav(path, model.sample_rate())).json();
+        return "\"result\": " + model.run_chunked(read_wav(path, model.sample_rate())).json();
     } catch (const std::exception& error) {
         return "\"error\": " + quoted(error.what());
     }

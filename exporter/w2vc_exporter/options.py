@@ -57,8 +57,8 @@ class ExportOptions:
     head: ``base``, ``ctc``, ``sequence-classification``, ``frame-classification``, ``xvector``, ``pretraining``, or the
     ecosystem's name of its task, such as ``automatic-speech-recognition``. None takes the one that ``architectures`` in
     the checkpoint's ``config.json`` names; without a checkpoint that is ``ctc``.
-    precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation, softmax and masking in fp32; ``int8``, products with
-    constant weights in 8 bits. Several, as ``fp32,fp16``, go into one bundle; the first is
+    precision: ``fp32``; ``fp16`` or ``bf16``, with normalisation and softmax in fp32; ``int8``, products with constant
+    weights in 8 bits. Several, as ``fp32,fp16``, go into one bundle; the first is
     what a runtime takes by default.
     provider: what will run it, ``cpu``, ``cuda``, ``tensorrt`` or ``openvino``: the graph takes the form that it
     computes fastest, and ``int8`` the kind that it has kernels for. By default a form that is good everywhere, and the

@@ -28,6 +28,7 @@ from w2vc_runtime.verify.expectations import FILE_NAME as VERIFICATION
 
 from .checkpoint.recipes import COPIED
 from .errors import ExportError
+from .graph.save import write_whole
 
 FILE_NAMES = {precision: f"model_{precision}.onnx" for precision in ("fp16", "bf16", "int8")} | {"fp32": "model.onnx"}
 # Past this the weights go to a file of their own beside the graph: protobuf stops at 2 GB, and holds them several times
@@ -224,8 +225,7 @@ def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, .
         stale.unlink(missing_ok=True)  # of an attempt that missed its budget
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
     if size < EXTERNAL_DATA_BYTES:
-        ir.external_data.load_to_model(model)
-        ir.save(model, directory / name)
+        write_whole(model, directory / name)
         return (name,)
     ir.save(model, directory / name, external_data=f"{name}.data")
     return name, f"{name}.data"

@@ -80,7 +80,8 @@ class RelativeKeyAttention(SelfAttention):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         rows = config.left_max_position_embeddings + config.right_max_position_embeddings + 1
-        self.distance_embedding = nn.Embedding(rows, self.head_size)
+        # Not drawn at random: without data, PyTorch would load its compiler for that.
+        self.distance_embedding = nn.Embedding.from_pretrained(torch.empty(rows, self.head_size))
 
     def scores(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
         batch, heads, frames, _ = query.shape

@@ -7,6 +7,7 @@ print(model("call.flac").text)
 
 from .chunking.plan import ChunkOptions
 from .chunking.voice import VoiceActivity
+from .decoding import BeamOptions
 from .errors import AudioError, BundleError, EngineError, InferenceError, MissingExtraError, OptionError, W2vcError
 from .model import Model, load
 from .results import (
@@ -25,6 +26,7 @@ from .results import (
 
 __all__ = [
     "AudioError",
+    "BeamOptions",
     "BundleError",
     "ChunkOptions",
     "Classification",

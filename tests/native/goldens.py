@@ -24,8 +24,9 @@ from support.hostile import archives, harness, manifests
 from support.hostile import bundles as damage
 from support.paths import ROOT
 from w2vc_exporter import ExportOptions, export
-from w2vc_runtime import BundleError, InferenceError, load
+from w2vc_runtime import BundleError, InferenceError, Model, OptionError, load
 from w2vc_runtime.bundle import Bundle
+from w2vc_runtime.chunking.plan import ChunkOptions
 from w2vc_runtime.results.formats import json_object
 from w2vc_runtime.sessions.footprint import Footprint
 from w2vc_runtime.verify.cases import noise
@@ -195,6 +196,35 @@ def golden_answers(bundles: dict[str, Path], folder: Path) -> None:
     records.write(folder / "answers.records", found)
 
 
+def cut_clip(model: Model) -> np.ndarray:
+    """Seven seconds: pauses and recordings where a model is a real one, else noise."""
+    rate = model.manifest.features.sampling_rate
+    if model.manifest.name.partition("-")[0] not in CARRIED:
+        return noise(7 * rate + 17, rate, np.random.default_rng(7))
+    recordings = sorted((ROOT / "examples" / "digits").glob("*/*.flac"))
+    return np.concatenate([model.read(recording) for recording in recordings])[: 7 * rate + 17]
+
+
+def golden_chunks(bundles: dict[str, Path], folder: Path) -> None:
+    """chunks.records: bundles, each followed by a clip, and by options with the answer or the error for them."""
+    found: list[tuple[str, records.Content]] = []
+    for path in bundles.values():
+        with load(path, "cpu") as model:
+            rate, clip = model.manifest.features.sampling_rate, cut_clip(model)
+            found += [("bundle", str(path)), ("clip", clip)]
+            for chunk, context, pooled in itertools.product(
+                (None, 1.3, 2.0, 0.01, 0.0001, 5000.0), (None, 0.0, 0.2, 1.0, 4000.0), (False, True)
+            ):
+                given = (0.0 if chunk is None else chunk, -1.0 if context is None else context, float(pooled))
+                found.append(("options", np.array(given)))
+                try:
+                    options = ChunkOptions(chunk, context, pooled)
+                    found.append(("answer", json_object(model.chunked((clip, rate), options))))
+                except OptionError as error:
+                    found.append(("error", str(error)))
+    records.write(folder / "chunks.records", found)
+
+
 def damaged(good: harness.Bundle, folder: Path) -> Iterator[Path]:
     """Bundles with every kind of damage that the hostile tests know, each in a directory of its own."""
     numbers = itertools.count()
@@ -258,7 +288,9 @@ def golden_footprints(bundles: dict[str, Path], folder: Path) -> None:
     records.write(folder / "footprints.records", found)
 
 
-GOLDENS = (golden_manifests, golden_features, golden_answers, golden_damage, golden_footprints)
+GOLDENS = (
+    golden_manifests, golden_features, golden_answers, golden_chunks, golden_damage, golden_footprints,
+)  # fmt: skip
 
 
 def main(folder: Path) -> None:

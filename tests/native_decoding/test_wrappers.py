@@ -137,7 +137,7 @@ def test_a_batch_and_a_stream_are_the_whole(arpa):
     stream = decoder.stream()
     for frame in clips[0]:
         assert stream.push(frame[None]) == []
-    assert stream.hypotheses() == alone[0]
+    assert stream.weighed() == alone[0]
     assert (stream.text, tuple(stream.end())) == (alone[0][0].text, alone[0][0].words)
 
 

@@ -8,11 +8,13 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import onnx
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,9 +22,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from support.oracle import ARCHITECTURES, BRIEF, TINY, Cell, build, fronts
 from support.paths import ROOT
 from support.published import BERT, LETTER_HEAD, PUBLISHED
+from w2vc_exporter.options import CARRIED
 from w2vc_runtime.system.version import own_version
 
 SCRIPTS = ROOT / "benchmarks" / "gpu"
+FUSED = "scaled_dot_product_attention"
+DIGITS_LAYERS = json.loads((CARRIED / "digits" / "config.json").read_text())["num_hidden_layers"]
 CONFORMER = "wav2vec2-conformer-rel-pos-large"
 WIDE = {CONFORMER: PUBLISHED[CONFORMER][2], "w2v-bert-2.0": {**BERT, **LETTER_HEAD}}
 # Aborts on the second of its cells, and waits for longer than it is given on the third.
@@ -104,9 +109,11 @@ def test_arithmetic_is_counted_as_pytorch_counts_it(architecture, config):
     assert flops().flops(model.config, batch, length) == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("script", ["plans.py", "parity.py", "speed.py"])
+@pytest.mark.parametrize(
+    "script", ["engines.py", "driver.py", "plans.py", "parity.py", "speed.py", "ours.py", "layers.py"]
+)
 def test_without_a_gpu_it_is_one_line(script, folder):
-    done = run(script, "--output", folder / "none.json", PATH="/nowhere")
+    done = run(f"{script}.py", "--output", folder / "none.json", PATH="/nowhere")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -175,6 +182,75 @@ def test_speed_tries_itself_on_the_cpu(folder):
     assert eager == [1.0, 1.0]
 
 
+def test_speed_takes_other_forms(folder):
+    speed, shown = trial("speed.py", folder, "--bundles", str(folder / "speed"), "--forms", "bias by gather")
+    assert [cell["form"] for cell in speed["cells"]] == ["ours"] * 6 + ["bias by gather"] * 4
+    assert all(cell["difference"] < 1e-4 for cell in speed["cells"])
+    ours, gathered = (
+        [node.op_type for node in onnx.load(folder / "speed" / name / "model.onnx").graph.node]
+        for name in ("tiny", "tiny-bias-by-gather")
+    )
+    assert gathered.count("Gather") > ours.count("Gather")
+    assert "bias by gather" in shown
+
+
+def test_ours_tries_itself_on_the_cpu(folder):
+    found, shown = trial("ours.py", folder)
+    forms = {cell["form"]: cell for cell in found["cells"]}
+    assert list(forms)[:3] == ["as it is exported", FUSED, f"{FUSED}, no mask"]
+    assert {"one addend", "bias by gather", "heads in groups", "depthwise convolution as a sum"} <= forms.keys()
+    for name, cell in forms.items():
+        assert "problem" not in cell
+        assert cell["eager_ms"] > 0
+        assert cell["graph_ms"] is None
+        if "no mask" not in name:
+            assert cell["difference"] < 1e-4, name
+    assert "scaled_dot_product_attention" in shown
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_driver_tries_itself_on_a_stand_in(folder):
+    """The calls are real, through cuda-bindings; the driver is tests/support/standin/libcuda.c."""
+    pytest.importorskip("cuda.bindings", reason="no cuda-bindings here")
+    output, library = folder / "driver.json", folder / "libcuda.so.1"
+    source = ROOT / "tests" / "support" / "standin" / "libcuda.c"
+    command = ["cc", "-shared", "-fPIC", "-w", "-Wl,-soname,libcuda.so.1", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True)
+    done = run("driver.py", "--device", "cpu", "--output", output, LD_LIBRARY_PATH=str(folder))
+    assert not done.returncode, done.stderr
+    cells = json.loads(output.read_text())["cells"]
+    assert [cell["check"] for cell in cells] == ["memory", "copies", "capture", "threads", "context"]
+    assert all(cell.get("holds") for cell in cells), cells
+    assert cells[0]["gpu"] == "Stand-in GPU, 58 multiprocessors"
+
+
+def test_driver_without_a_driver_says_so_in_every_cell(folder):
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a GPU")
+    output = folder / "none.json"
+    done = run("driver.py", "--device", "cpu", "--output", output, LD_LIBRARY_PATH="")
+    assert done.returncode == 1
+    for cell in json.loads(output.read_text())["cells"]:
+        assert "there is no NVIDIA driver here" in cell["problem"] or "cuda-bindings" in cell["problem"]
+    output.unlink()
+
+
+def test_engines_and_layers_try_themselves_on_the_cpu(folder):
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
+    found, shown = trial("engines.py", folder, "--bundles", str(folder / "engines"))
+    assert [cell["target"] for cell in found["cells"]] == ["default", "sm75", "sm80", "sm86", "sm89", "sm120", "sm121"]
+    for cell in found["cells"]:
+        assert cell["difference"] < 1e-6  # the graph itself, in place of the plan
+        assert (cell["validity"], cell["bytes"] > 1e6) == (None, True)
+    assert "not asked" in shown
+    found, _ = trial("layers.py", folder, "--bundles", str(folder / "engines"))
+    (cell,) = found["cells"]
+    assert cell["fused"] == DIGITS_LAYERS  # one kernel a layer
+    assert cell["kernels"] > cell["fused"]
+    assert cell["activation_bytes"] > 1e6
+    assert cell["layers"] is None
+
+
 def test_what_fails_costs_its_own_cell(tmp_path):
     """An error, an abort in native code and what takes too long; the others have their figures."""
     script, output = tmp_path / "trial.py", tmp_path / "trial.json"
@@ -198,13 +274,27 @@ def test_what_fails_costs_its_own_cell(tmp_path):
     assert (values["good"], values["infinite"], values["fatal"]) == (1.0, None, "-")
 
 
+def test_builds_that_measure_a_gpu_do_not_measure_each_other():
+    code = """
+import argparse, pathlib, bundles
+seen = []
+bundles.run = lambda report, kind, script, jobs, workers: seen.append(workers)
+options = argparse.Namespace(bundles=pathlib.Path("none"), jobs=8)
+for backend in ("tensorrt-rtx", "tensorrt"):
+    wanted = {"name": "none", "precisions": ["fp16"], "engines": [[backend, [], "fp16"]]}
+    bundles.build_all(None, "script", options, [wanted])
+print(*seen)
+"""
+    assert run_code(code) == "8 1"
+
+
 def test_plans_knows_every_architecture():
     assert run_code("import plans; print(*plans.TINY)").split() == list(ARCHITECTURES)
 
 
 def run_code(code: str) -> str:
     """What code prints that sees the scripts as modules."""
-    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); {code}"
+    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); {code.strip()}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -72,6 +72,9 @@ def expect_plan(bundle: Path, precision: str) -> None:
         expect_types(network, precision)
     shapes = OptimizationProfile.parse(PROFILE).entry(manifest.interface).shapes
     assert list(shapes) == [network.get_input(i).name for i in range(network.num_inputs)]
+    worker.take_lengths(tensorrt, network)
+    shapes = worker.with_lengths(shapes)
+    assert shapes.keys() == {network.get_input(i).name for i in range(network.num_inputs)}
     config = worker.configure(tensorrt, builder, log, {"profiles": [shapes], "targets": [TARGET]})
     assert config.num_optimization_profiles == 1
     plan = builder.build_serialized_network(network, config)

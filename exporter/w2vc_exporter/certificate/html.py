@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from w2vc_runtime.bench import plots
+from w2vc_runtime.bench.markup import chip, figures, listing, named, page, prose, section, table
 from w2vc_runtime.bench.plots import difference
-from w2vc_runtime.bench.style import STYLE
 from w2vc_runtime.verify.verdict import percent_text
 
 Report = Mapping[str, Any]
 DASH = "–"
 RECORDINGS_SHOWN = 10
-# Tables of as many columns do not fit a phone: there they say that they scroll.
-WIDE_COLUMNS = 6
 
 
 def render(report: Report) -> str:
     """The page of a report. Every number in it but the marks of scales is in the report."""
-    name = escape(report["name"])
     sections = "".join(filter(None, (make(report) for make in SECTIONS)))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}: verification report</title><style>{STYLE}</style></head>\n"
-        f"<body><main>{_header(report)}{_cards(report)}{sections}{_footer(report)}</main></body></html>\n"
-    )
+    body = f"{_header(report)}{_cards(report)}{sections}{_footer(report)}"
+    return page(f"{report['name']}: verification report", body)
 
 
 def _header(report: Report) -> str:
@@ -38,7 +30,7 @@ def _header(report: Report) -> str:
     return (
         f'<header><p class="eyebrow">Verification report</p><h1>{escape(report["name"])}</h1>'
         f'<p class="soft">{escape(about)}</p>'
-        f'<div class="verdict {kind}"><b>{state}</b> <span>{_prose(report["statement"])}</span></div></header>\n'
+        f'<div class="verdict {kind}"><b>{state}</b> <span>{prose(report["statement"])}</span></div></header>\n'
     )
 
 
@@ -53,7 +45,8 @@ def _cards(report: Report) -> str:
             rows[f"time for {row['seconds']:g} s of audio"] = _milliseconds(row["milliseconds"])
         cards.append(
             f'<div class="card {precision}"><header><span>{precision}</span>{_state(each["passed"])}</header>'
-            f'<div class="big">{difference(each["difference"])}</div><small>worst difference</small>{_list(rows)}</div>'
+            f'<div class="big">{difference(each["difference"])}</div><small>worst difference</small>'
+            f"{listing(rows)}</div>"
         )
     return f'<div class="cards">{"".join(cards)}</div>\n'
 
@@ -61,13 +54,13 @@ def _cards(report: Report) -> str:
 def _verdicts(report: Report) -> str:
     items = []
     for precision, each in report["precisions"].items():
-        more = "".join(f"<br><small>{_prose(problem)}</small>" for problem in each["problems"][1:])
-        items.append((f"{_chip(precision)}{precision}", f"{_state(each['passed'])}: {_prose(each['statement'])}{more}"))
+        more = "".join(f"<br><small>{prose(problem)}</small>" for problem in each["problems"][1:])
+        items.append((f"{chip(precision)}{precision}", f"{_state(each['passed'])}: {prose(each['statement'])}{more}"))
     against = report["verified_against"]
     body = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in items)
     compared = f"Compared with {against['reference']}, on {against['material']}."
     lead = f"{compared} A difference is relative to the largest value."
-    return _section("Verdict", lead, f"<dl>{body}</dl>")
+    return section("Verdict", lead, f"<dl>{body}</dl>")
 
 
 def _model(report: Report) -> str:
@@ -89,7 +82,7 @@ def _model(report: Report) -> str:
         "checkpoint": str(report["source"].get("name")),
     }  # fmt: skip
     hashed = f"<dt>its sha256</dt><dd><code>{escape(str(report['source'].get('sha256')))}</code></dd>"
-    return _section("Model and recipe", "", _list(rows).replace("</dl>", f"{hashed}</dl>"))
+    return section("Model and recipe", "", listing(rows).replace("</dl>", f"{hashed}</dl>"))
 
 
 def _parity(report: Report) -> str:
@@ -97,7 +90,7 @@ def _parity(report: Report) -> str:
     values = [case["difference"] for each in precisions.values() for case in each["cases"] if case["difference"]]
     indices = _shown(precisions)
     decades = plots.decades_of([*values, *(each["budget"]["difference"] for each in precisions.values())])
-    figures = [
+    drawn = [
         (
             precision,
             plots.parity(precision, [each["cases"][index] for index in indices], each["budget"]["difference"], decades),
@@ -110,13 +103,13 @@ def _parity(report: Report) -> str:
         for index, name in enumerate(names)
         if index in indices
     ]
-    table = _table(["case", *precisions], rows)
+    shown = table(["case", *precisions], rows)
     lead = (
         "Largest difference from PyTorch in each case, on a logarithmic axis: single clips below, at and above the "
         "traced length, batches with and without padding, and clips of other loudness; of recordings, those that "
         "differ the most."
     )
-    return _section("Parity", lead, f"{_figures(figures)}<details><summary>As a table</summary>{table}</details>")
+    return section("Parity", lead, f"{figures(drawn)}<details><summary>As a table</summary>{shown}</details>")
 
 
 def _shown(precisions: Mapping[str, Any]) -> list[int]:
@@ -135,24 +128,24 @@ def _shown(precisions: Mapping[str, Any]) -> list[int]:
 def _choices(report: Report) -> str:
     rows = [
         [
-            _named(precision), f"{each['same']} of {each['choices']}", percent_text(each["same_percent"]),
+            named(precision), f"{each['same']} of {each['choices']}", percent_text(each["same_percent"]),
             f"{each['budget']['same_percent']:g} %",
         ]
         for precision, each in report["precisions"].items()
         if each["choices"]
     ]  # fmt: skip
     if not rows:
-        return _section("Agreement", "This head makes no choices: its outputs are numbers.", "")
+        return section("Agreement", "This head makes no choices: its outputs are numbers.", "")
     lead = "How many best tokens, classes or codevectors are those that PyTorch chose, over all frames of all cases."
     if any(case["recorded"] for each in report["precisions"].values() for case in each["cases"]):
         lead += " The share is that of the noise or that of the recordings, the lower of them."
-    return _section("Agreement", lead, _table(["precision", "same", "share", "required"], rows))
+    return section("Agreement", lead, table(["precision", "same", "share", "required"], rows))
 
 
 def _sessions(report: Report) -> str:
     rows = [
         [
-            f'<div class="words">{_named(precision)}, {escape(run["session"])}</div>', difference(run["difference"]),
+            f'<div class="words">{named(precision)}, {escape(run["session"])}</div>', difference(run["difference"]),
             DASH if run["same_percent"] is None else percent_text(run["same_percent"]),
             '<span class="yes">✓</span>' if run["passed"] else '<span class="no">✗</span>',
         ]
@@ -163,7 +156,7 @@ def _sessions(report: Report) -> str:
         "What ran each graph, and what came of it; the worst of them counts. ONNX Runtime's CPU kernels compute half "
         "precision in float32: where every rounding is computed, the result is what other hardware gives."
     )
-    return _section("Runs", lead, _table(["run by", "worst difference", "same choices", "passed"], rows))
+    return section("Runs", lead, table(["run by", "worst difference", "same choices", "passed"], rows))
 
 
 def _layers(report: Report) -> str:
@@ -182,15 +175,15 @@ def _drift(report: Report) -> str:
         [str(layer), *(difference(each[layer - 1]["difference"]) for each in layers.values())]
         for layer in range(1, count + 1)
     ]
-    table = _table(["layer", *layers], rows)
-    body = f"{_figures([('', plots.drift(layers))])}<details><summary>As a table</summary>{table}</details>"
-    return _section("Drift, layer by layer", lead, body)
+    shown = table(["layer", *layers], rows)
+    body = f"{figures([('', plots.drift(layers))])}<details><summary>As a table</summary>{shown}</details>"
+    return section("Drift, layer by layer", lead, body)
 
 
 def _audio(report: Report) -> str:
     rows = [
         [
-            _named(precision), audio["clips"], f"{audio['seconds']:g} s", audio["words"],
+            named(precision), audio["clips"], f"{audio['seconds']:g} s", audio["words"],
             percent_text(audio["reference_error_percent"]), percent_text(audio["error_percent"]),
         ]
         for precision, each in report["precisions"].items()
@@ -199,7 +192,7 @@ def _audio(report: Report) -> str:
     if not rows:
         return ""
     header = ["precision", "clips", "audio", "words", "PyTorch's error rate", "its error rate"]
-    return _section("Word error rates", "On the recordings that the export was given.", _table(header, rows))
+    return section("Word error rates", "On the recordings that the export was given.", table(header, rows))
 
 
 def _cost(report: Report) -> str:
@@ -214,7 +207,7 @@ def _cost(report: Report) -> str:
         precision: (each["megabytes"], _megabytes(each["megabytes"]) + _ratio(each["size_ratio"], precision))
         for precision, each in report["precisions"].items()
     }
-    figures = [("Size", plots.bars("Size on disk by precision", sizes))]
+    drawn = [("Size", plots.bars("Size on disk by precision", sizes))]
     for seconds in dict.fromkeys(row["seconds"] for each in measured.values() for row in each["lengths"]):
         times = {
             precision: (row["milliseconds"], _milliseconds(row["milliseconds"]) + _ratio(row["ratio"], precision))
@@ -223,10 +216,10 @@ def _cost(report: Report) -> str:
             if row["seconds"] == seconds
         }
         title = f"Time for {seconds:g} s of audio"
-        figures.append((title, plots.bars(f"{title} by precision", times)))
+        drawn.append((title, plots.bars(f"{title} by precision", times)))
     rows = [
         [
-            _named(precision), escape(each["provider"]), f"{row['seconds']:g} s", _milliseconds(row["milliseconds"]),
+            named(precision), escape(each["provider"]), f"{row['seconds']:g} s", _milliseconds(row["milliseconds"]),
             DASH if row["ratio"] is None else f"{row['ratio']}×", f"{row['times_real_time']:g}×",
             DASH if row["peak_megabytes"] is None else _megabytes(row["peak_megabytes"]),
         ]
@@ -235,11 +228,11 @@ def _cost(report: Report) -> str:
     ]  # fmt: skip
     header = ["precision", "provider", "audio", "time", "of fp32's", "real time", "peak memory"]
     absent = "".join(
-        f'<p class="soft">{_chip(precision)}{precision}: {escape(each["note"])}.</p>'
+        f'<p class="soft">{chip(precision)}{precision}: {escape(each["note"])}.</p>'
         for precision, each in measured.items()
         if each["note"]
     )
-    return _section("Size, latency, memory", lead, f"{notes}{_figures(figures)}{absent}{_table(header, rows)}")
+    return section("Size, latency, memory", lead, f"{notes}{figures(drawn)}{absent}{table(header, rows)}")
 
 
 def _kept(report: Report) -> str:
@@ -248,7 +241,7 @@ def _kept(report: Report) -> str:
         if not each["kept_fp32"] and not each["kept"]:
             continue
         counts = ", ".join(f"{count} {operator}" for operator, count in each["kept_fp32"].items())
-        parts.append(f"<h3>{_chip(precision)}{precision}</h3>")
+        parts.append(f"<h3>{chip(precision)}{precision}</h3>")
         if counts:
             parts.append(f"<p>{escape(counts)}</p>")
         for kept in each["kept"]:
@@ -257,20 +250,20 @@ def _kept(report: Report) -> str:
     if not parts:
         return ""
     lead = (
-        "Operators of the reduced graphs that compute in fp32: normalisation, softmax, masking and position angles by "
+        "Operators of the reduced graphs that compute in fp32: normalisation, softmax and position angles by "
         "rule, and what the budget asked for, with the reason."
     )
-    return _section("Kept in fp32", lead, "".join(parts))
+    return section("Kept in fp32", lead, "".join(parts))
 
 
 def _made(report: Report) -> str:
-    tools = _list(report["tools"])
+    tools = listing(report["tools"])
     rows = [
         [escape(name), str(entry["bytes"]), f"<code>{entry['sha256']}</code>"]
         for name, entry in report["files"].items()
     ]
-    hashes = f"<details><summary>Files and their sha256</summary>{_table(['file', 'bytes', 'sha256'], rows)}</details>"
-    return _section("Versions and hashes", "", tools + hashes)
+    hashes = f"<details><summary>Files and their sha256</summary>{table(['file', 'bytes', 'sha256'], rows)}</details>"
+    return section("Versions and hashes", "", tools + hashes)
 
 
 SECTIONS = (_verdicts, _sessions, _model, _parity, _layers, _audio, _cost, _kept, _made)
@@ -282,43 +275,6 @@ def _footer(report: Report) -> str:
         f"<footer>Made {escape(report['created'])}. {bound} Every number here is in <code>report.json</code>; "
         "<code>w2vc verify</code> proves the bundle again on another machine.</footer>"
     )
-
-
-def _prose(text: str) -> str:
-    """Text whose numbers do not break, at the sign of their exponent or before their unit."""
-    return re.sub(r"\d[\d.]*(?:e-\d+| %)", r'<span class="number">\g<0></span>', escape(text))
-
-
-def _section(title: str, lead: str, body: str) -> str:
-    about = f'<p class="soft">{escape(lead)}</p>' if lead else ""
-    return f"<section><h2>{title}</h2>{about}{body}</section>\n"
-
-
-def _list(rows: Mapping[str, str]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows.items())}</dl>"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    wide = "wide scrolls" if len(header) >= WIDE_COLUMNS else "wide"
-    return f'<div class="{wide}" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _figures(figures: Sequence[tuple[str, str]]) -> str:
-    return f'<div class="plots">{"".join(_figure(*each) for each in figures)}</div>'
-
-
-def _figure(caption: str, plot: str) -> str:
-    return f"<figure>{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}{plot}</figure>"
-
-
-def _named(precision: str) -> str:
-    return f"{_chip(precision)}{precision}"
-
-
-def _chip(precision: str) -> str:
-    return f'<span class="chip {precision}"></span>'
 
 
 def _state(passed: bool) -> str:

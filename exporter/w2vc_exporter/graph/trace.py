@@ -1,8 +1,8 @@
 """PyTorch to ONNX: run a model once, on values that write down what is done to them.
 
 The models of ``w2vc_model`` use few of PyTorch's functions, and each has its translation in ``operators.py``. While
-``forward`` runs, every call of one comes by here. No weight is computed with: shapes are those that PyTorch computes on
-its device without data, for examples of different size. A dimension that is the same in all of them is fixed, another
+``forward`` runs, every call of one comes by here. No weight is computed with: shapes are those of tensors without
+data, for examples of different size. A dimension that is the same in all of them is fixed, another
 varies. What does not depend on the inputs is computed as the model runs, and becomes a constant.
 
 Nothing proves that dimensions which are the same in all examples are so at every length. The gate shows it, beside
@@ -27,6 +27,7 @@ from w2vc_runtime.system.version import own_version
 from .builder import Graph, Length, Traced
 from .layers import label
 from .operators import OPERATORS
+from .shapes import SHAPES
 
 OPSET = 20
 IR_VERSION = 10
@@ -110,7 +111,7 @@ class _Recorder(TorchFunctionMode):
         keywords = {name: example(each) for name, each in kwargs.items()}
         if _name(function) == "arange":  # which makes a tensor of numbers alone
             keywords["device"] = "meta"
-        return function(*map(example, args), **keywords)
+        return SHAPES.get(_name(function), function)(*map(example, args), **keywords)
 
 
 # What is known of a tensor without a node.

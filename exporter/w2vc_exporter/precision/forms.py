@@ -1,4 +1,4 @@
-"""What a graph is written for: the form that each provider computes fastest, measured by ``benchmarks/profiles.py``."""
+"""What a graph is written for: the form that each provider computes fastest, measured by ``benchmarks/compare.py``."""
 
 from __future__ import annotations
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from w2vc_exporter import staging
 from w2vc_exporter.graph.save import write
 from w2vc_runtime.bundle.interface import Arrays
-from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
+from w2vc_runtime.sessions.onnx_runtime import CPU, OnnxRuntimeSession
 
 # As many values are read in one run: each is copied out of it.
 AT_ONCE = 64
@@ -42,8 +41,6 @@ def largest_values(
     return largest
 
 
-def cpu_session(path: Path) -> OnnxRuntimeSession:
-    """The graph in ONNX Runtime; a large one without the second copy of its weights that makes products faster."""
-    size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    settings = {"session.disable_prepacking": "1"} if size > staging.EXTERNAL_DATA_BYTES else {}
-    return OnnxRuntimeSession(path, "cpu", "CPUExecutionProvider", settings)
+def cpu_session(path: Path, once: bool = False) -> OnnxRuntimeSession:
+    """The graph in ONNX Runtime. once: for one run, which gains less from weights in order than ordering them takes."""
+    return OnnxRuntimeSession(path, "cpu", CPU, {"session.disable_prepacking": "1"} if once else {})

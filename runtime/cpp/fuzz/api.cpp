@@ -125,6 +125,26 @@ void run(FuzzedDataProvider& data, const w2vc_decoder* decoding) {
     }
 }
 
+void stream(FuzzedDataProvider& data, const w2vc_decoder* decoding) {
+    w2vc_chunk_options options = W2VC_CHUNK_OPTIONS_INIT;
+    options.chunk_seconds = data.ConsumeBool() ? 0.1 : data.ConsumeFloatingPoint<double>();
+    options.context_seconds = data.ConsumeBool() ? -1 : data.ConsumeFloatingPoint<double>();
+    options.pooled = data.ConsumeIntegralInRange<int>(0, 9) == 0;
+    w2vc_stream* opened = nullptr;
+    w2vc_error error{};
+    if (failed(w2vc_stream_open(model(), decoding, &options, &opened, &error), error)) return;
+    for (int turns = data.ConsumeIntegralInRange<int>(0, 5); turns; --turns) {
+        const std::vector<float> sound =
+            floats(data, data.ConsumeIntegralInRange<std::size_t>(0, kMostSamples));
+        w2vc_result* result = nullptr;
+        failed(w2vc_stream_push(opened, sound.data(), sound.size(), &error), error);
+        if (!failed(w2vc_stream_read(opened, &result, &error), error) && result) look(result, data);
+        if (data.ConsumeBool() && !failed(w2vc_stream_end(opened, &result, &error), error))
+            look(result, data);
+    }
+    w2vc_stream_free(opened);
+}
+
 void decode(FuzzedDataProvider& data, const w2vc_decoder* decoding) {
     std::size_t tokens = w2vc_model_label_count(model());
     if (data.ConsumeBool()) tokens = data.ConsumeIntegralInRange<std::size_t>(0, 40);
@@ -141,12 +161,15 @@ void decode(FuzzedDataProvider& data, const w2vc_decoder* decoding) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     FuzzedDataProvider data(bytes, size);
     w2vc_decoder* decoding = data.ConsumeBool() ? decoder(data) : nullptr;
-    switch (data.ConsumeIntegralInRange<int>(0, 2)) {
+    switch (data.ConsumeIntegralInRange<int>(0, 3)) {
         case 0:
             load(data);
             break;
         case 1:
             run(data, decoding);
+            break;
+        case 2:
+            stream(data, decoding);
             break;
         default:
             decode(data, decoding);

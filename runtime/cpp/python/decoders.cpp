@@ -25,13 +25,13 @@ using Released = nb::call_guard<nb::gil_scoped_release>;
 class State {
   public:
     explicit State(std::shared_ptr<const BeamDecoder> decoder)
-        : decoder_(std::move(decoder)), state_(decoder_->start()) {}
-    void advance(const Array& logits) { decoder_->advance(state_, logits_of(logits)); }
-    Readings read() { return decoder_->read(state_); }
+        : decoder_(std::move(decoder)), stream_(decoder_->stream()) {}
+    void advance(const Array& logits) { stream_->push(logits_of(logits)); }
+    Readings read() { return stream_->read(); }
 
   private:
     std::shared_ptr<const BeamDecoder> decoder_;
-    BeamState state_;
+    std::unique_ptr<Stream> stream_;
 };
 
 std::vector<Readings> decode_all(const Decoder& decoder, const std::vector<Array>& arrays,

@@ -12,9 +12,11 @@ namespace w2vc::goldens {
 
 struct Free {
     void operator()(w2vc_model* model) const { w2vc_model_free(model); }
+    void operator()(w2vc_stream* stream) const { w2vc_stream_free(stream); }
     void operator()(w2vc_result* result) const { w2vc_result_free(result); }
     void operator()(w2vc_decoder* decoder) const { w2vc_decoder_free(decoder); }
 };
+using StreamHandle = std::unique_ptr<w2vc_stream, Free>;
 using ModelHandle = std::unique_ptr<w2vc_model, Free>;
 using ResultHandle = std::unique_ptr<w2vc_result, Free>;
 using DecoderHandle = std::unique_ptr<w2vc_decoder, Free>;

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
-import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +17,13 @@ from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.cases import feed, noise
 
+from .process import baseline, machine, memory, reset_peak
+
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3
-# Runs of a length are not repeated past the first, and a length that would take longer than the second is left out.
-REPEATED_SECONDS, LONGEST_SECONDS = 0.5, 5.0
+# Runs of a length are not repeated past the first, and a length that would take longer than the second is left out: an
+# export is not to take much longer for what it tells of speed.
+REPEATED_SECONDS, LONGEST_SECONDS = 0.3, 1.0
 # Less than this is within what two runs of the same graph differ by.
 NOTICEABLE = 1.05
 
@@ -42,12 +41,12 @@ def measure(bundle: Bundle) -> dict[str, Any]:
     for each in precisions.values():
         for row in each["lengths"]:
             row["ratio"] = round(row["milliseconds"] / full[row["seconds"]], 2) if row["seconds"] in full else None
-    return {"machine": _machine(), "precisions": precisions, "slower": _slower(precisions)}
+    return {"machine": machine(), "precisions": precisions, "slower": _slower(precisions)}
 
 
 def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[str, Any]:
     provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
-    before = _baseline()
+    before = baseline()
     rows: list[dict[str, Any]] = []
     note = None
     try:
@@ -61,14 +60,14 @@ def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[
         if pace * seconds > LONGEST_SECONDS:
             note = f"not measured from {seconds:g} s on: a run would take over {LONGEST_SECONDS:g} s"
             break
-        reset = _reset_peak()
+        reset = reset_peak()
         try:
             taken = _time(session, arrays)
         except InferenceError:
             note = f"not measured from {seconds:g} s on: provider {provider} failed"
             break
         pace = taken / seconds
-        peak = _memory("VmHWM") if reset else None
+        peak = memory("VmHWM") if reset else None
         rows.append({
             "seconds": seconds,
             "milliseconds": _digits(1000 * taken),
@@ -105,46 +104,6 @@ def _slower(precisions: Mapping[str, Any]) -> list[str]:
             where = ", ".join(f"{row['ratio']} times as long for {row['seconds']:g} s" for row in slow)
             sentences.append(f"{precision} is slower than fp32 on this machine (provider {each['provider']}): {where}")
     return sentences
-
-
-def _machine() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    cores: Sequence[int] | set[int] = range(os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        cores = os.sched_getaffinity(0)
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return {"processor": model, "cores": len(cores), "system": f"{platform.system()} {platform.machine()}"}
-
-
-def _baseline() -> int | None:
-    """Bytes of the process after it gave back what it no longer uses (glibc), so that the graph cannot hide in it."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)
-    return _memory("VmRSS")
-
-
-def _reset_peak() -> bool:
-    """Forget the most memory that this process had (Linux); False where that cannot be."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _memory(field: str) -> int | None:
-    """Bytes, by a field of ``/proc/self/status``."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    values = [line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")]
-    return 1024 * int(values[0]) if values else None
 
 
 def _digits(value: float) -> float:

@@ -101,6 +101,44 @@ def bars(title: str, values: Mapping[str, tuple[float, str]]) -> str:
     return _svg(title, len(values) * 24, parts)
 
 
+def lines(title: str, unit: str, series: Mapping[str, tuple[str, bool, Sequence[tuple[float, float]]]]) -> str:
+    """Values over seconds of audio, a line for each of some series; both axes are logarithmic.
+
+    unit: of the values. series: by name, the class of the line's colour, whether it is dashed, and its points.
+    """
+    points = [point for _, _, each in series.values() for point in each]
+    low, high = decades_of([value for _, value in points])
+    seconds = sorted({second for second, _ in points})
+    top, bottom, left, right = 26, 210, 40, 222
+    first, last = math.log10(seconds[0]), math.log10(seconds[-1])
+
+    def x(second: float) -> float:
+        share = (math.log10(second) - first) / (last - first) if last > first else 0.5
+        return left + 6 + share * (right - left - 6)
+
+    def y(value: float) -> float:
+        return bottom - (math.log10(value) - low) / (high - low) * (bottom - top)
+
+    parts = [_text(0, 12, unit, "tick")]
+    for exponent in range(low, high + 1):
+        at = y(10.0**exponent)
+        parts.append(f'<line class="row" x1="{left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(_text(left - 6, at + 4, f"{10.0**exponent:g}", "tick", "end"))
+    parts += [_text(x(second), bottom + 18, f"{second:g}", "tick", "middle") for second in seconds]
+    parts.append(_text((left + right) / 2, bottom + 34, "seconds of audio", "", "middle"))
+    ends = []
+    for name, (kind, dashed, each) in series.items():
+        line = " ".join(f"{x(second):.1f},{y(value):.1f}" for second, value in each)
+        parts.append(f'<polyline class="{kind}{" dashed" if dashed else ""}" points="{line}"/>')
+        parts += [f'<circle class="{kind}" cx="{x(s):.1f}" cy="{y(v):.1f}" r="2.5"/>' for s, v in each]
+        ends.append((y(each[-1][1]), name, kind))
+    at = -math.inf
+    for wanted, name, kind in sorted(ends):  # labels beside their ends, not on each other
+        at = max(wanted + 4, at + 14)
+        parts.append(_text(right + 8, at, name, f"label {kind}"))
+    return _svg(title, max(bottom + 42, at + 6), parts)
+
+
 def decades_of(values: Iterable[float]) -> tuple[int, int]:
     """Exponents of the decades around positive values."""
     logs = [math.log10(max(value, SMALLEST)) for value in values] or [-1.0]

@@ -53,6 +53,7 @@ svg .row { stroke-opacity: 0.7; }
 svg line.limit { stroke: var(--fail); stroke-width: 1.5; stroke-dasharray: 4 3; }
 svg .over { fill: var(--fail); fill-opacity: 0.07; }
 svg polyline { fill: none; stroke: var(--tone); stroke-width: 2; stroke-linejoin: round; }
+svg polyline.dashed { stroke-dasharray: 6 3; }
 svg circle, svg .bar, svg text.label { fill: var(--tone); }
 .fp32 { --tone: var(--fp32); } .fp16 { --tone: var(--fp16); } .bf16 { --tone: var(--bf16); }
 .int8 { --tone: var(--int8); }

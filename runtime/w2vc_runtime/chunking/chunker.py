@@ -104,7 +104,9 @@ class Chunker:
         earliest = latest - room * step
         half = max(1, round(PAUSE_SECONDS * self.plan.sampling_rate / step) // 2)
         begin = max(0, earliest - half * step - self._start)
-        heard = held[begin : latest + half * step - self._start]
+        # Nothing beyond the chunk, of which there is as much as the blocks happen to bring.
+        end = min(latest + half * step - self._start, self.plan.chunk)
+        heard = held[begin:end]
         heard = heard[: len(heard) // step * step]
         if self._listener is None:
             activity = np.square(heard, dtype=np.float64).reshape(-1, step).mean(axis=1)

@@ -20,6 +20,7 @@ from w2vc_runtime.results import (
     Window,
     Windows,
     Word,
+    alternatives,
     frame_seconds,
     timed,
 )
@@ -64,7 +65,7 @@ class Transcribed:
         return list(words)
 
     def result(self, duration: float) -> Result:
-        return Transcript(self._stream.text, tuple(self._words), duration)
+        return Transcript(self._stream.text, tuple(self._words), duration, alternatives(self._stream.weighed()))
 
 
 class Joined:

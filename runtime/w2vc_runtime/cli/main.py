@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .align import add_align_arguments
+from .bench import add_bench_arguments
 from .compile import add_compile_arguments
 from .info import add_info_arguments
 from .program import PROGRAM, Parser, guarded
@@ -21,6 +22,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "serve": (add_serve_arguments, "answer over HTTP: OpenAI's clients, live audio, a page"),
     "info": (add_info_arguments, "say what is in a bundle"),
     "verify": (add_verify_arguments, "prove again, here, that a bundle computes what PyTorch computed"),
+    "bench": (add_bench_arguments, "say how fast a bundle is here, how much memory it takes, and what to take"),
     "compile": (add_compile_arguments, "compile a graph of a bundle to a TensorRT engine; needs no GPU"),
 }
 

@@ -83,3 +83,6 @@ class DecodingStream(Protocol):
 
     def end(self) -> list[Span]:
         """The words that were still open when the clip ended."""
+
+    def weighed(self) -> list[Hypothesis]:
+        """The hypotheses for the frames so far, best first; none of a decoder that weighs nothing."""

@@ -130,7 +130,7 @@ class BeamStream:
     @property
     def text(self) -> str:
         """The best text of all frames so far."""
-        return self.hypotheses()[0].text
+        return self.weighed()[0].text
 
     def push(self, logits: NDArray[np.floating]) -> list[Span]:
         """Take the next frames [frames, vocabulary]."""
@@ -139,9 +139,9 @@ class BeamStream:
 
     def end(self) -> list[Span]:
         """The words of the best text."""
-        return list(self.hypotheses()[0].words)
+        return list(self.weighed()[0].words)
 
-    def hypotheses(self) -> list[Hypothesis]:
+    def weighed(self) -> list[Hypothesis]:
         """The best hypotheses for all frames so far. The stream can go on."""
         return _hypotheses(self._state.read())
 

@@ -154,6 +154,9 @@ class GreedyStream:
             self._letters = []
         return words
 
+    def weighed(self) -> list[Hypothesis]:
+        return []
+
     def _words(self, runs: Sequence[Run]) -> list[Span]:
         tokens = [token for run in runs for token in self._token(run)]
         self._said += [token.text for token in tokens]

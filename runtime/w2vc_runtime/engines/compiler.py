@@ -146,6 +146,7 @@ def compile_graph(bundle: Bundle, graph: Graph, options: EngineOptions, plan: Pa
         "plan": str(plan.resolve()),
         "profiles": [entry.shapes for entry in entries],
         "targets": [target.upper() for target in options.targets],
+        "lengths": not options.ep_context,  # whose inputs are the graph's
     }
     with _timings(options) as timings:
         answer = _work(options.compiler, job | timings, notify)

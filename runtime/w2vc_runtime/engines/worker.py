@@ -2,8 +2,9 @@
 first engine of a process is the same bytes every time.
 
 A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
-to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input, the least, typical and largest shape),
-``targets`` (names of compute capabilities) and ``timings`` (a file that may not be there yet, or none: what TensorRT
+to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input of the graph, the least, typical and largest
+shape), ``targets`` (names of compute capabilities), ``lengths`` (whether the plan takes lengths instead of a mask, see
+`take_lengths`) and ``timings`` (a file that may not be there yet, or none: what TensorRT
 measured of kernels on this GPU). Standard output has one JSON object a line: first ``doing``, what TensorRT
 is at, as often as it changes; last the answer: ``version``, ``targets`` (all there are), and of a plan ``layers``,
 ``seconds``, ``flags`` (names of the builder's flags that are set) and ``activation_bytes`` (memory that it needs on the
@@ -28,6 +29,8 @@ TARGET = re.compile(r"SM\d+")
 # What TensorRT only warns of, and what then fails where the engine runs.
 FATAL_WARNING = "not self-consistent"
 FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
+# The input that says what is padding, and the one that engines take instead.
+MASK, LENGTHS = "attention_mask", "lengths"
 ACTIVATIONS = "Total Activation Memory: "
 # Its messages, and what they come to; the first that matches. Where in its sources is of no use.
 MESSAGES = (
@@ -141,7 +144,11 @@ def compile_plan(tensorrt: Any, log: Log, job: dict[str, Any], tell: Tell) -> di
     except TypeError as error:  # from pybind11, where the constructor gave nothing
         raise Refusal(f"it cannot start here: {log.reason()}") from error
     network = parse(tensorrt, builder, log, job["graph"])
-    config = configure(tensorrt, builder, log, job)
+    profiles = job["profiles"]
+    if job["lengths"]:
+        take_lengths(tensorrt, network)
+        profiles = [with_lengths(shapes) for shapes in profiles]
+    config = configure(tensorrt, builder, log, {**job, "profiles": profiles})
     watch = monitor(tensorrt, tell)  # to live as long as the builder
     config.progress_monitor = watch
     timings = take_timings(config, job.get("timings"))
@@ -171,6 +178,59 @@ def parse(tensorrt: Any, builder: Any, log: Log, graph: str) -> Any:
     if not parser.parse_from_file(graph):
         raise Refusal(f"the parser does not take the graph: {parser_problem(parser, log)}")
     return network
+
+
+def take_lengths(tensorrt: Any, network: Any) -> None:
+    """Have a network take `LENGTHS` [batch] in place of `MASK` [batch, time], which is made of them on the GPU.
+
+    The mask of samples is int64, and two thirds of the bytes of a call. Where a network only adds it up, it gets the
+    lengths themselves.
+    """
+    inputs = {each.name: each for each in map(network.get_input, range(network.num_inputs))}
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    lengths, readers = inputs[MASK], _readers(layers, MASK)
+    lengths.set_dimension_name(1, "")  # by which it is as long as the features
+    lengths.name, lengths.shape = LENGTHS, lengths.shape[:1]
+    mask = _mask(tensorrt, network, network.get_input(0), lengths)
+    for layer, index in readers:
+        layer.set_input(index, mask)
+        if _adds_up(tensorrt, layer):
+            for user, place in _readers(layers, layer.get_output(0).name):
+                user.set_input(place, lengths)
+
+
+def _readers(layers: list[Any], name: str) -> list[tuple[Any, int]]:
+    """Layers that read a tensor, and at which place."""
+    places = ((layer, index) for layer in layers for index in range(layer.num_inputs))
+    return [(layer, index) for layer, index in places if getattr(layer.get_input(index), "name", None) == name]
+
+
+def _adds_up(tensorrt: Any, layer: Any) -> bool:
+    """Whether a layer adds up a mask over time: [batch, time] -> [batch]."""
+    if layer.type != tensorrt.LayerType.REDUCE:
+        return False
+    layer.__class__ = tensorrt.IReduceLayer  # as TensorRT's own programs do
+    return (layer.op, layer.axes, layer.keep_dims) == (tensorrt.ReduceOperation.SUM, 1 << 1, False)
+
+
+def _mask(tensorrt: Any, network: Any, features: Any, lengths: Any) -> Any:
+    """1 at the valid steps of features [batch, time, ...], 0 behind them: int64 [batch, time]."""
+    shape = network.add_shape(features).get_output(0)
+    time = network.add_slice(shape, (1,), (1,), (1,)).get_output(0)
+    steps = network.add_fill((1,), tensorrt.FillOperation.LINSPACE, lengths.dtype)
+    steps.set_input(0, time)
+    steps.alpha, steps.beta = 0, 1
+    row, column = (network.add_shuffle(each) for each in (steps.get_output(0), lengths))
+    row.reshape_dims, column.reshape_dims = (1, -1), (-1, 1)
+    less = tensorrt.ElementWiseOperation.LESS
+    valid = network.add_elementwise(row.get_output(0), column.get_output(0), less).get_output(0)
+    return network.add_cast(valid, lengths.dtype).get_output(0)
+
+
+def with_lengths(shapes: dict[str, Any]) -> dict[str, Any]:
+    """The shapes of a profile with those of the lengths in place of the mask's."""
+    others = {name: bounds for name, bounds in shapes.items() if name != MASK}
+    return {**others, LENGTHS: [bound[:1] for bound in shapes[MASK]]}
 
 
 def configure(tensorrt: Any, builder: Any, log: Log, job: dict[str, Any]) -> Any:

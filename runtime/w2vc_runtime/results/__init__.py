@@ -17,7 +17,7 @@ from .embedding import Embedding, embeddings
 from .frame_labels import FrameLabels, Segment, frame_labels
 from .hidden_states import HiddenStates, hidden_states
 from .pretraining import Pretraining, pretrainings
-from .transcript import Alternative, Transcript, Word, timed, transcripts
+from .transcript import Alternative, Transcript, Word, alternatives, timed, transcripts
 from .windows import Window, Windows
 
 ANSWERS: dict[str, Callable[[Manifest], Answer]] = {
@@ -50,6 +50,7 @@ __all__ = [
     "Window",
     "Windows",
     "Word",
+    "alternatives",
     "frame_seconds",
     "timed",
     "transcripts",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2vc_runtime.bundle import Manifest
-from w2vc_runtime.decoding import Decoder, GreedyDecoder, Span
+from w2vc_runtime.decoding import Decoder, GreedyDecoder, Hypothesis, Span
 
 from .base import Answer, Outputs, Result, Table, frame_seconds
 
@@ -81,6 +81,12 @@ def timed(words: Iterable[Span], seconds: float) -> tuple[Word, ...]:
     return tuple(Word(word.text, word.start * seconds, word.end * seconds, word.confidence) for word in words)
 
 
+def alternatives(found: Iterable[Hypothesis]) -> tuple[Alternative, ...]:
+    """Those of the hypotheses that have scores."""
+    scored = ((each.text, each.scores) for each in found if each.scores is not None)
+    return tuple(Alternative(text, of.total, of.acoustic, of.language) for text, of in scored)
+
+
 def transcripts(manifest: Manifest, decoder: Decoder | None = None) -> Answer:
     """Logits [frames, vocabulary] to a `Transcript`. decoder: by default the greedy one."""
     assert manifest.ctc is not None
@@ -88,8 +94,6 @@ def transcripts(manifest: Manifest, decoder: Decoder | None = None) -> Answer:
 
     def answer(outputs: Outputs, duration: float) -> Result:
         found = chosen.hypotheses(outputs["logits"])
-        scored = [(each.text, each.scores) for each in found if each.scores is not None]
-        several = (Alternative(text, of.total, of.acoustic, of.language) for text, of in scored)
-        return Transcript(found[0].text, timed(found[0].words, seconds), duration, tuple(several))
+        return Transcript(found[0].text, timed(found[0].words, seconds), duration, alternatives(found))
 
     return answer

@@ -123,7 +123,8 @@ class Models:
         """Load a bundle, anew where it is loaded: its successor takes over when it is ready."""
         place = self._place(name)
         async with self._loading:
-            model = await asyncio.to_thread(load, place.path, self._settings.provider, place.precision)
+            provider = self._settings.provider
+            model = await asyncio.to_thread(load, place.path, provider, place.precision, warm_up=True)
             try:
                 _plan(model, self._settings.chunks, self._vad)
                 language_model = await asyncio.to_thread(_language_model, Bundle(place.path, model.manifest))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +16,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from support.oracle import tiny
+from support.oracle import ARCHITECTURES, tiny
 from w2vc_exporter.graph import trace as tracing
 from w2vc_exporter.graph.operators import OPERATORS
 from w2vc_exporter.graph.save import write
+from w2vc_exporter.graph.shapes import SHAPES
 from w2vc_exporter.graph.trace import trace
 from w2vc_model import load as load_model
 
@@ -131,6 +135,48 @@ def test_every_translation_is_what_pytorch_computes(name, tmp_path):
     expected = model(*inputs.values())["y"].detach().numpy()
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
+
+
+class Watch(TorchFunctionMode):
+    """Compares what is known of the shape and type of results with what PyTorch computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result, name = function(*args, **(kwargs or {})), tracing._name(function)
+        if name in SHAPES:
+            known = SHAPES[name](*args, **(kwargs or {}))
+            assert (known.shape, known.dtype) == (result.shape, result.dtype), name
+            self.seen.add(name)
+        return result
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_without_data_are_those_of_pytorch(name):
+    model = Small(CASES[name]).eval()
+    inputs = model.example(1, 2)
+    with Watch() as watch:
+        model(*inputs)
+    assert name in watch.seen
+
+
+def test_a_shape_that_is_wrong_is_seen(monkeypatch):
+    monkeypatch.setitem(SHAPES, "glu", SHAPES["gelu"])
+    with pytest.raises(AssertionError, match="glu"), Watch():
+        F.glu(torch.zeros(2, 6))
+
+
+def test_pytorch_does_not_load_its_compiler():
+    """It takes longer than everything else that tracing does."""
+    script = (
+        "import sys, w2vc_model, w2vc_exporter.graph.trace as tracing\n"
+        "for path in sys.argv[1:]: tracing.trace(w2vc_model.load(path, 'ctc'))\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    checkpoints = [str(tiny(each, norm)[1]) for each in ARCHITECTURES for norm in ("layer", "group")]
+    subprocess.run([sys.executable, "-c", script, *checkpoints], check=True)
 
 
 def test_every_case_is_of_a_translation():

@@ -143,6 +143,18 @@ def test_cuts_are_where_it_is_quiet():
     assert loud.push(samples)[0].last == 4.5 * RATE
 
 
+def test_cuts_do_not_depend_on_the_blocks():
+    """With so little context, a pause reaches past the chunk; there, at two seconds, it is quiet."""
+    samples = noise(RATE * 20)
+    samples[2 * RATE : 2 * RATE + 2000] *= 1e-3
+    plan = Plan(RATE, 320, 2 * RATE, 320, 400, quiet=True)
+    cuts = set()
+    for blocks in ([samples], np.split(samples, range(7, len(samples), 61))):
+        chunker = Chunker(plan)
+        cuts.add(tuple(chunk.last for block in blocks for chunk in chunker.push(block)))
+    assert len(cuts) == 1
+
+
 def test_what_fits_one_chunk_is_one_chunk():
     plan = Plan(RATE, 320, RATE, 3200, 400, quiet=True)
     for extra, count in ((0, 1), (1, 2)):

@@ -46,7 +46,13 @@ def job(bundle: Path, plan: Path, *specs: str) -> dict:
     interface = Bundle.read(bundle).interface
     profiles = EngineOptions(profiles=specs).resolve(interface)
     shapes = [profile.entry(interface).shapes for profile in profiles]
-    return {"graph": str(bundle / "model_fp16.onnx"), "plan": str(plan), "profiles": shapes, "targets": ["SM89"]}
+    return {
+        "graph": str(bundle / "model_fp16.onnx"),
+        "plan": str(plan),
+        "profiles": shapes,
+        "targets": ["SM89"],
+        "lengths": True,
+    }
 
 
 def put(bundle: Path, *nodes: onnx.NodeProto, **constants: np.ndarray) -> None:

@@ -26,7 +26,7 @@ def fused(bundle: Bundle, graph: Path, folder: Path) -> int:
     tensorrt, log = rtx()
     profiles = EngineOptions(profiles=PROFILES).resolve(bundle.interface)
     shapes = [profile.entry(bundle.interface).shapes for profile in profiles]
-    job = {"graph": str(graph), "plan": str(folder / "plan"), "profiles": shapes, "targets": ["SM89"]}
+    job = {"graph": str(graph), "plan": str(folder / "plan"), "profiles": shapes, "targets": ["SM89"], "lengths": True}
     worker.compile_plan(tensorrt, log, job, lambda line: None)
     return fused_attention((folder / "plan").read_bytes())
 

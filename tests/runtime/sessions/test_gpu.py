@@ -136,6 +136,30 @@ def test_shapes_that_repeat_give_what_they_give_at_first(bundle, backend):
         assert difference(logits(session, batch), logits(opened(bundle, backend), batch)) < SAME
 
 
+def test_graphs_of_interleaved_shapes_are_what_no_graphs_are(bundle, backend):
+    """Shapes take turns, so that every replay comes after its neighbours' shapes (NVIDIA/TensorRT#3798)."""
+    from w2vc_runtime.engines.identity import find_engine
+    from w2vc_runtime.sessions.tensorrt.session import EngineSession
+
+    read = Bundle.read(bundle)
+    engine = find_engine(read, "fp32", backend)
+    replaying, plain = (EngineSession(read, engine, cuda_graphs=graphs) for graphs in (True, False))
+    for turn in range(5):
+        for seconds in ((1,), (2, 1), (9,), (3, 2, 1), (13,)):
+            batch = inputs(bundle, *seconds, seed=turn)
+            assert difference(logits(replaying, batch), logits(plain, batch)) < SAME, (turn, seconds)
+
+
+def test_a_mask_on_the_gpu_is_that_of_the_clips(bundle, backend):
+    """Engines take lengths and make the mask of them: a clip in a batch is what it is alone."""
+    session = opened(bundle, backend)
+    together = inputs(bundle, 4, 1, 2.5)
+    for row, seconds in enumerate((4, 1, 2.5)):
+        cut = {name: value[row : row + 1, : round(16000 * seconds)] for name, value in together.items()}
+        alone = logits(session, cut)
+        assert difference(logits(session, together)[row : row + 1, : alone.shape[1]], alone) < SAME
+
+
 def test_a_clip_beyond_every_profile_is_one_line(bundle, backend):
     session = opened(bundle, backend)
     with pytest.raises(W2vcError) as error:

@@ -13,6 +13,8 @@ import json
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,10 +67,12 @@ def bundle(tmp_path) -> Path:
     (path / "engines").mkdir()
     manifest = Bundle.read(path).manifest
     profiles = tuple(OptimizationProfile.parse(spec).entry(manifest.interface) for spec in SPECS)
-    plan = {"graph": str(path / "model.onnx"), "profiles": [profile.shapes for profile in profiles]}
+    shapes = [profile.shapes for profile in profiles]
     engines = []
     for backend in MODULES:
         file = f"engines/{backend}.plan"
+        # Engines that ONNX Runtime may run, too, have a mask; all others lengths.
+        plan = {"graph": str(path / "model.onnx"), "profiles": shapes, "lengths": backend == "tensorrt-rtx"}
         (path / file).write_text(json.dumps(plan))
         entry = file_entry(path / file)
         engines.append(
@@ -133,6 +137,26 @@ def test_a_wrong_type_is_refused(bundle):
     for changed in ({**inputs, "input_values": values.astype(np.float64)}, {"input_values": values}):
         with pytest.raises(InferenceError, match=fault):
             open_(bundle, "tensorrt").run(changed)
+
+
+def test_lengths_are_sent_where_the_engine_takes_them(bundle):
+    for backend, sent, other in (
+        ("tensorrt-rtx", "lengths", "attention_mask"),
+        ("tensorrt", "attention_mask", "lengths"),
+    ):
+        session = open_(bundle, backend)
+        session.run(batch(2, 16000))
+        (lane,) = session._lanes._free
+        assert sent in lane._buffers
+        assert other not in lane._buffers
+
+
+@pytest.mark.parametrize("row", [[0, 1, 1], [1, 0, 1], [2, 0, 0]])
+def test_a_mask_that_is_no_length_is_refused(row, bundle):
+    inputs = batch(1, 15999)
+    inputs["attention_mask"] = np.repeat(np.array([row], np.int64), 5333, axis=1)
+    with pytest.raises(InferenceError, match=r"^engines take clips that are padded at their end; attention_mask has 1"):
+        open_(bundle, "tensorrt-rtx").run(inputs)
 
 
 def test_what_fits_no_profile(bundle, truth):
@@ -344,6 +368,37 @@ def test_kernels_compiled_here_are_kept(bundle, tmp_path):
     assert standin_tensorrt_rtx.caches[-1].kept == b"none+"
 
 
+def test_kernels_are_of_a_gpu_model_and_a_driver(bundle, tmp_path, monkeypatch):
+    """A home may be shared by machines with others."""
+    device = Device.open()
+    for multiprocessors, version in ((58, 13000), (58, 13010), (66, 13010)):
+        other = dataclasses.replace(device, gpu=dataclasses.replace(device.gpu, multiprocessors=multiprocessors))
+        monkeypatch.setattr(Device, "open", lambda other=other: other)
+        monkeypatch.setattr(program, "driver_version", lambda version=version: version)
+        open_(bundle, "tensorrt-rtx").run(batch(1, 16000))
+    assert len(list((tmp_path / "cache" / "w2vc" / "tensorrt-rtx").iterdir())) == 3
+
+
+@pytest.mark.parametrize("backend", MODULES)
+def test_the_end_of_the_process_lets_go_first(backend, bundle):
+    """TensorRT's threads call Python's logger, which is gone after the process's own end."""
+    code = """
+import atexit, ctypes, dataclasses, sys
+atexit.register(lambda: print(ctypes.CDLL("libcuda.so.1").standin_live()))  # runs last
+from pathlib import Path
+import checks
+checks.BACKENDS.update({n: dataclasses.replace(checks.BACKENDS[n], module=m) for n, m in checks.MODULES.items()})
+session = checks.open_(Path(sys.argv[1]), sys.argv[2])
+session.run(checks.batch(1, 16000))
+print(ctypes.CDLL("libcuda.so.1").standin_live() > 0)
+"""
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle), backend], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "0"]
+
+
 @pytest.mark.parametrize("backend", MODULES)
 def test_memory_is_given_back(backend, bundle):
     gc.collect()
@@ -445,6 +500,12 @@ def test_commands_take_the_engine(bundle, capsys):
     shown = capsys.readouterr().out
     assert "auto provider  tensorrt-rtx\n" in shown
     assert "not tensorrt   it would work; tensorrt-rtx comes first\n" in shown
+    assert "MB a call beside it" not in shown
+    rewrite(
+        bundle, *(dataclasses.replace(each, activation_bytes=10**8) for each in Bundle.read(bundle).manifest.engines)
+    )
+    assert cli.main(["info", str(bundle)]) == 0
+    assert "100 MB a call beside it" in capsys.readouterr().out
     gpu(1, 7, 5)
     assert cli.main(["run", str(bundle), str(recording), "--provider", "tensorrt-rtx"]) == 2
     captured = capsys.readouterr()

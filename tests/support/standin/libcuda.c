@@ -15,6 +15,8 @@ static __thread int capturing; /* of a thread, as the session asks for */
 static int context, stream_handles[64], streams, live, graphs, major = 8, minor = 9, devices = 1, broken;
 static long limit = 1L << 34, host_limit = 1L << 34;
 static void (*replay)(int);
+static struct { int graph; void *to; const void *from; size_t size; } recorded[64];
+static int records;
 
 /* What tests set and read. */
 void standin_gpu(int count, int a, int b) { devices = count, major = a, minor = b; }
@@ -39,6 +41,7 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 CUresult cuDevicePrimaryCtxRetain(void **result, int device) { *result = &context; return SUCCESS; }
 CUresult cuCtxPushCurrent_v2(void *context) { stack[depth++] = current; current = context; return SUCCESS; }
+CUresult cuCtxGetCurrent(void **result) { *result = current; return SUCCESS; }
 CUresult cuCtxPopCurrent_v2(void **context) { *context = current; current = stack[--depth]; return SUCCESS; }
 static CUresult allocate(void **result, size_t size) {
     NEED_CONTEXT;
@@ -70,15 +73,19 @@ CUresult cuStreamCreate(void **stream, unsigned flags) {
 }
 CUresult cuStreamDestroy_v2(void *stream) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
 CUresult cuStreamSynchronize(void *stream) { NEED_CONTEXT; return capturing ? CAPTURE_BROKEN : SUCCESS; }
-CUresult cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t size, void *stream) {
+static CUresult copy(void *to, const void *from, size_t size) {
     NEED_CONTEXT;
-    memcpy((void *)to, from, size);
+    if (!capturing) return memcpy(to, from, size), SUCCESS;
+    if (records == 64) return INVALID_VALUE;
+    recorded[records].graph = capturing, recorded[records].to = to;
+    recorded[records].from = from, recorded[records++].size = size;
     return SUCCESS;
 }
+CUresult cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t size, void *stream) {
+    return copy((void *)to, from, size);
+}
 CUresult cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t size, void *stream) {
-    NEED_CONTEXT;
-    memcpy(to, (void *)from, size);
-    return SUCCESS;
+    return copy(to, (void *)from, size);
 }
 CUresult cuStreamBeginCapture_v2(void *stream, int mode) { capturing = __sync_add_and_fetch(&graphs, 1); return SUCCESS; }
 CUresult cuStreamEndCapture(void *stream, void **graph) {
@@ -95,7 +102,14 @@ CUresult cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned lo
 }
 CUresult cuGraphDestroy(void *graph) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
 CUresult cuGraphExecDestroy(void *executable) { __sync_sub_and_fetch(&live, 1); return SUCCESS; }
-CUresult cuGraphLaunch(void *executable, void *stream) { NEED_CONTEXT; replay((int)(long)executable); return SUCCESS; }
+CUresult cuGraphLaunch(void *executable, void *stream) {
+    NEED_CONTEXT;
+    int graph = (int)(long)executable;
+    for (int i = 0; i < records; i++)
+        if (recorded[i].graph == graph) memcpy(recorded[i].to, recorded[i].from, recorded[i].size);
+    if (replay) replay(graph);
+    return SUCCESS;
+}
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, unsigned long long flags, int *status) {
     static const char *suffixes[] = {"_v2", "", "WithFlags"};

@@ -1,6 +1,6 @@
 """A stand-in for the part of TensorRT that runs plans, which needs a GPU. Its plans are JSON: an ONNX file, that ONNX
 Runtime computes, and profiles. With it the session is tested, not TensorRT; a test holds that the real module has
-every name that this one has.
+every name that this one has. A plan with ``lengths`` takes these in place of a mask.
 """
 
 from __future__ import annotations
@@ -87,9 +87,12 @@ class ICudaEngine:
         self._profiles = values["profiles"]
         self._logger = logger
         self._session = onnxruntime.InferenceSession(values["graph"])
-        self._kinds = {
-            value.name: KINDS[value.type] for value in (*self._session.get_inputs(), *self._session.get_outputs())
-        }
+        values_of = (*self._session.get_inputs(), *self._session.get_outputs())
+        self._kinds = {value.name: KINDS[value.type] for value in values_of}
+        if values["lengths"]:
+            self._kinds["lengths"] = self._kinds.pop("attention_mask")
+            for profile in self._profiles:
+                profile["lengths"] = [bound[:1] for bound in profile.pop("attention_mask")]
 
     @property
     def num_io_tensors(self):
@@ -100,6 +103,18 @@ class ICudaEngine:
 
     def get_tensor_dtype(self, name):
         return DataType[self._kinds[name]]
+
+    def _run(self, given):
+        """The outputs by name."""
+        given, names = dict(given), [each.name for each in self._session.get_outputs()]
+        if "lengths" in given:
+            time = np.arange(next(iter(given.values())).shape[1])
+            given["attention_mask"] = (time < given.pop("lengths")[:, None]).astype(np.int64)
+        return dict(zip(names, self._session.run(names, given)))
+
+    @property
+    def _inputs(self):
+        return [name for name in self._kinds if name not in {each.name for each in self._session.get_outputs()}]
 
     def get_device_memory_size_for_profile_v2(self, profile):
         return SCRATCH * (profile + 1)
@@ -139,10 +154,9 @@ class IExecutionContext:
         return True
 
     def infer_shapes(self):
-        inputs = self._engine._session.get_inputs()
-        blank = {each.name: np.zeros(self._shapes[each.name], TYPES[self._engine._kinds[each.name]]) for each in inputs}
-        names = [each.name for each in self._engine._session.get_outputs()]
-        for name, value in zip(names, self._engine._session.run(names, blank)):
+        kinds = self._engine._kinds
+        blank = {name: np.zeros(self._shapes[name], TYPES[kinds[name]]) for name in self._engine._inputs}
+        for name, value in self._engine._run(blank).items():
             self._shapes[name] = value.shape
         return []
 
@@ -162,9 +176,7 @@ class IExecutionContext:
             assert shapes == self._shapes, "a CUDA graph is replayed after the shapes of its context have changed"
             assert self._busy.acquire(blocking=False), "two threads in one context"
             views = {name: self._view(name, shapes[name], addresses[name]) for name in shapes}
-            inputs = {each.name: views[each.name] for each in self._engine._session.get_inputs()}
-            names = [each.name for each in self._engine._session.get_outputs()]
-            for name, value in zip(names, self._engine._session.run(names, inputs)):
+            for name, value in self._engine._run({name: views[name] for name in self._engine._inputs}).items():
                 views[name][...] = value
             self._busy.release()
 

@@ -1,8 +1,10 @@
 """Rewrite a float32 graph to fp16 or bf16, keeping in fp32 what those cannot hold.
 
 1. An operator that normalises or accumulates stays in fp32 (`KEPT`). So does an element-wise operator that only feeds
-   a softmax or a statistic, directly or through data moves (scores and mask, the angles of sine and cosine), and one
-   that continues a statistic (the arithmetic of a masked norm, up to the next convolution, product or activation).
+   a statistic, directly or through data moves (the angles of sine and cosine), and one that continues a statistic (the
+   arithmetic of a masked norm, up to the next convolution, product or activation). What feeds a softmax does not:
+   scores, position bias and mask are added in half precision, since a bias of [heads, frames, frames] in fp32 would be
+   the largest tensor of the graph.
 2. An operator with a constant beyond the half range stays in fp32, and so does one that the caller names.
 3. An operator that only moves data takes the precision of what it moves.
 4. Everything else computes in half precision. Casts are put where the two meet, one for each value; weights are stored
@@ -25,6 +27,8 @@ from .weights import unmap
 # Normalisations and softmax, and what sums over many values or leaves the range of half precision.
 NORMS = frozenset({"LayerNormalization", "InstanceNormalization", "GroupNormalization"})
 SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
+# Whose inputs are made in half precision.
+FED_HALF = NORMS | SOFTMAX
 STATISTICS = frozenset({
     "ReduceSum", "ReduceMean", "ReduceMax", "ReduceL2", "ReduceSumSquare", "Sqrt", "Reciprocal", "Pow", "Exp", "Log",
     "Sin", "Cos", "Div",
@@ -82,7 +86,7 @@ def _full_precision(nodes: list[ir.Node], largest: float, keep: Collection[str])
     for node in reversed(nodes):  # backwards from what stays, through what moves data on the way there
         if node.op_type in ELEMENTWISE | MOVES:
             users = [user for output in node.outputs for user, _ in output.uses()]
-            if users and all(user in wanted and user.op_type not in NORMS for user in users):
+            if users and all(user in wanted and user.op_type not in FED_HALF for user in users):
                 wanted.add(node)
     full |= {node for node in wanted if node.op_type not in MOVES}
     for node in nodes:  # data moves follow what they move

@@ -8,7 +8,7 @@
  * - Handles are made by the library and freed by its function of that name, which takes NULL too. A result
  * does not need its model. Text and values that a function shows belong to the handle that they came from,
  * and live as long.
- * - Text is UTF-8. Times are in seconds. Arrays are row-major.
+ * - Text is UTF-8. Times are in seconds. Arrays are row-major. Options may be NULL: all as by default.
  * - A const handle may be used by any number of threads at once. Nothing is global but ONNX Runtime itself,
  * which stays loaded until the process ends, and the environment variable ORT_DISABLE_TELEMETRY, which the
  * first load sets to 1 where it is unset.
@@ -57,13 +57,12 @@ typedef struct w2vc_model w2vc_model;
 
 /* How to load a model. Begin with W2VC_OPTIONS_INIT; what is NULL or 0 is as by default. */
 typedef struct w2vc_options {
-    size_t size;           /* of this struct */
-    const char* provider;  /* auto (default), cpu, cuda, tensorrt, tensorrt-rtx; see docs/providers.md */
-    const char* precision; /* of the graph, such as fp16; default: the bundle's first */
-    const char*
-        onnxruntime; /* path of libonnxruntime.so, 1.21 or newer; default: what the environment variable
-                        W2VC_ONNXRUNTIME names, else libonnxruntime.so.1 where the loader looks */
-    int threads;     /* that one run computes on; default: as many as there are cores */
+    size_t size;             /* of this struct */
+    const char* provider;    /* auto (default), cpu, cuda, tensorrt, tensorrt-rtx; see docs/providers.md */
+    const char* precision;   /* of the graph, such as fp16; default: the bundle's first */
+    const char* onnxruntime; /* path of its library, 1.21 or newer; default: the variable W2VC_ONNXRUNTIME,
+                                else libonnxruntime.so.1 where the loader looks */
+    int threads;             /* that one run computes on; default: as many as there are cores */
 } w2vc_options;
 
 #define W2VC_OPTIONS_INIT \
@@ -78,14 +77,13 @@ typedef enum w2vc_head {
     W2VC_HEAD_PRETRAINING = 5              /* predictions of wav2vec 2.0 */
 } w2vc_head;
 
-/* Loads a bundle, a directory, after checking every file against its manifest. options: NULL for the
- * defaults. Fails with ARGUMENT (no such provider or precision here), BUNDLE or RUNTIME. Threads may load at
- * once. */
+/* Loads a bundle, a directory, after checking every file against its manifest. Fails with ARGUMENT (no such
+ * provider or precision here), BUNDLE or RUNTIME. Threads may load at once. */
 W2VC_API w2vc_status w2vc_model_load(const char* bundle, const w2vc_options* options, w2vc_model** model,
                                      w2vc_error* error);
 
-/* Lets go of a model and its memory. No call on it may be under way; its decoders must not be used after it.
- */
+/* Lets go of a model and its memory. No call on it may be under way, and no decoder or stream of
+ * it is used after. */
 W2VC_API void w2vc_model_free(w2vc_model* model);
 
 W2VC_API w2vc_head w2vc_model_head(const w2vc_model* model);
@@ -111,11 +109,15 @@ typedef struct w2vc_hotword {
     double weight;
 } w2vc_hotword;
 
+/* Of a number: as stored with the language model, else that of pyctcdecode: alpha 0.5, beta 1.5, unk -10. */
+#define W2VC_AS_STORED (-1e300)
+
 /* Beam search with the meaning and the defaults of pyctcdecode: begin with W2VC_BEAM_OPTIONS_INIT. Scores are
  * natural logarithms but for unk_score_offset, which is of base 10. */
 typedef struct w2vc_beam_options {
     size_t size;                  /* of this struct */
-    const char* language_model;   /* path of an ARPA file, plain or gzip, or a compiled one; NULL for none */
+    const char* language_model;   /* path: ARPA, plain or gzip, compiled, or a directory of Hugging Face's
+                                     Wav2Vec2ProcessorWithLM; NULL: the bundle's, if any; "": none */
     double alpha;                 /* weight of the language model */
     double beta;                  /* gain for each word */
     size_t beam_width;            /* hypotheses kept after a frame, at least 1 */
@@ -128,10 +130,10 @@ typedef struct w2vc_beam_options {
 } w2vc_beam_options;
 
 #define W2VC_BEAM_OPTIONS_INIT \
-    { sizeof(w2vc_beam_options), 0, 0.5, 1.5, 100, -10.0, -5.0, -10.0, 1, 0, 0 }
+    { sizeof(w2vc_beam_options), 0, W2VC_AS_STORED, W2VC_AS_STORED, 100, -10, -5, W2VC_AS_STORED, 1, 0, 0 }
 
-/* Makes a beam search for a CTC model. options: NULL for the defaults. Fails with ARGUMENT, or BUNDLE for a
- * language model that cannot be used. */
+/* Makes a beam search for a CTC model. Fails with ARGUMENT, or BUNDLE for a language model that cannot be
+ * used. */
 W2VC_API w2vc_status w2vc_decoder_beam(const w2vc_model* model, const w2vc_beam_options* options,
                                        w2vc_decoder** decoder, w2vc_error* error);
 W2VC_API void w2vc_decoder_free(w2vc_decoder* decoder);
@@ -157,8 +159,7 @@ W2VC_API w2vc_status w2vc_run(const w2vc_model* model, const w2vc_decoder* decod
 /* Answers for clips of any lengths, in their order; clips of like length are computed together, at most
  * batch_size of them (0: 8), padded as the bundle's contract says. results: count of them, which the caller
  * frees. A clip that has no answer has NULL there and its error in errors (count of them, or NULL), and the
- * others have theirs; the call then is W2VC_OK all the same. Fails as w2vc_run where there is nothing for
- * any. */
+ * others have theirs; the call then is W2VC_OK. Fails as w2vc_run where there is nothing for any. */
 W2VC_API w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder* decoder,
                                     const w2vc_clip* clips, size_t count, size_t batch_size,
                                     w2vc_result** results, w2vc_error* errors, w2vc_error* error);
@@ -168,12 +169,53 @@ W2VC_API w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder*
 W2VC_API w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* decoder, const float* logits,
                                  size_t frames, size_t tokens, w2vc_result** result, w2vc_error* error);
 
-/* Finds where a known text is said in a clip: a result with one reading, whose words and tokens are those of
- * the text. text: words between spaces; "*" stands for any speech, "[word]" may be left out
- * (docs/decoding.md). Fails as w2vc_run, and with ARGUMENT on text that the tokens cannot spell, or that
- * needs more frames. The caller frees the result. */
+/* Finds where a known text is said in a clip: one reading, whose words and tokens are those of the text.
+ * text: words between spaces; "*" stands for any speech, "[word]" may be left out (docs/decoding.md). Fails
+ * as w2vc_run, and with ARGUMENT on text that the tokens cannot spell, or that needs more frames. The caller
+ * frees the result. */
 W2VC_API w2vc_status w2vc_align(const w2vc_model* model, const float* samples, size_t count, const char* text,
                                 w2vc_result** result, w2vc_error* error);
+
+/* ---- Audio of any length: heard chunk by chunk, in the memory of one ---- */
+
+/* How audio is cut. Begin with W2VC_CHUNK_OPTIONS_INIT. */
+typedef struct w2vc_chunk_options {
+    size_t size;            /* of this struct */
+    double chunk_seconds;   /* that the model hears at once; 0: 20, or what fits memory and engine */
+    double context_seconds; /* of it on each side, answered for by the neighbours; below 0: a sixth */
+    int pooled; /* not 0: one answer, of the mean; for heads base, sequence-classification, xvector */
+} w2vc_chunk_options;
+
+#define W2VC_CHUNK_OPTIONS_INIT \
+    { sizeof(w2vc_chunk_options), 0, -1, 0 }
+
+/* As w2vc_run, for audio of any length. Head ctc cuts where it is quiet, goes on decoding across cuts and
+ * keeps no logits; frame-classification joins its scores; the others have a window for each chunk, or one
+ * answer where options ask for it. */
+W2VC_API w2vc_status w2vc_run_chunked(const w2vc_model* model, const w2vc_decoder* decoder,
+                                      const w2vc_chunk_options* options, const float* samples, size_t count,
+                                      w2vc_result** result, w2vc_error* error);
+
+/* The same for audio that comes in. For one thread at a time; a model has any number of streams. */
+typedef struct w2vc_stream w2vc_stream;
+
+W2VC_API w2vc_status w2vc_stream_open(const w2vc_model* model, const w2vc_decoder* decoder,
+                                      const w2vc_chunk_options* options, w2vc_stream** stream,
+                                      w2vc_error* error);
+W2VC_API void w2vc_stream_free(w2vc_stream* stream);
+
+/* Takes the next samples, any number, and computes the chunks that they complete. Fails with AUDIO on samples
+ * that are no sound, which are not taken; after INFERENCE or MEMORY the stream can only be freed. */
+W2VC_API w2vc_status w2vc_stream_push(w2vc_stream* stream, const float* samples, size_t count,
+                                      w2vc_error* error);
+
+/* The answer for the chunks so far, whose last words may still change; NULL before the first. The caller
+ * frees it. */
+W2VC_API w2vc_status w2vc_stream_read(w2vc_stream* stream, w2vc_result** result, w2vc_error* error);
+
+/* Computes what is left and answers for all; the stream then takes nothing more. Fails as w2vc_run. The
+ * caller frees the result. */
+W2VC_API w2vc_status w2vc_stream_end(w2vc_stream* stream, w2vc_result** result, w2vc_error* error);
 
 W2VC_API void w2vc_result_free(w2vc_result* result);
 
@@ -185,8 +227,8 @@ W2VC_API double w2vc_result_frame_seconds(const w2vc_result* result);
 /* The text of the best reading; empty of other heads than CTC. */
 W2VC_API const char* w2vc_result_text(const w2vc_result* result);
 
-/* The result as one JSON object, as `w2vc run --format json` prints it, made when it is first asked for.
- * Fails with MEMORY. */
+/* The result as one JSON object, as `w2vc run` and `w2vc align` print it with --format json, made when it is
+ * first asked for. Fails with MEMORY. */
 W2VC_API w2vc_status w2vc_result_json(const w2vc_result* result, const char** json, w2vc_error* error);
 
 /* The functions below fail with ARGUMENT where there is no such part, and leave the output as it was. */
@@ -235,6 +277,16 @@ typedef struct w2vc_array {
     const float* values;
     size_t rows, columns;
 } w2vc_array;
+
+/* Of audio in chunks, what was answered for a part of it; its times count from start, in seconds. result
+ * belongs to the whole. */
+typedef struct w2vc_window {
+    double start, end;
+    const w2vc_result* result;
+} w2vc_window;
+
+W2VC_API size_t w2vc_result_window_count(const w2vc_result* result);
+W2VC_API w2vc_status w2vc_result_window(const w2vc_result* result, size_t index, w2vc_window* window);
 
 W2VC_API size_t w2vc_result_array_count(const w2vc_result* result);
 W2VC_API w2vc_status w2vc_result_array(const w2vc_result* result, size_t index, w2vc_array* array);

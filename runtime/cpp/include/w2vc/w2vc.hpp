@@ -33,8 +33,8 @@ struct Options {
 
 struct BeamOptions {
     BeamOptions() : values(W2VC_BEAM_OPTIONS_INIT) {}
-    w2vc_beam_options values;    // but for the language model and the hotwords, which are here
-    std::string language_model;  // empty: none
+    w2vc_beam_options values;    // but for the language model's path and the hotwords, which are here
+    std::string language_model;  // empty: as values has it, which is that of the bundle, if any
     std::vector<std::pair<std::string, double>> hotwords;
 };
 
@@ -66,10 +66,14 @@ inline const char* or_null(const std::string& text) {
 
 }  // namespace detail
 
+struct Window;
+
 class Result {
   public:
     // Owns it.
-    explicit Result(w2vc_result* handle) : handle_(handle) {}
+    explicit Result(w2vc_result* handle) : handle_(handle, Free{true}) {}
+    // Shows one that belongs to another.
+    explicit Result(const w2vc_result* part) : handle_(part, Free{false}) {}
 
     const w2vc_result* get() const { return handle_.get(); }
     w2vc_head head() const { return w2vc_result_head(get()); }
@@ -98,6 +102,9 @@ class Result {
         return found;
     }
 
+    // The answers for the parts of audio in chunks, of heads that have no other; they live as long as this.
+    std::vector<Window> windows() const;
+
     // What the graph gave; it lives as long as this. Without values where there is none of that name.
     w2vc_array array(const std::string& name) const {
         w2vc_array found = {nullptr, nullptr, 0, 0};
@@ -114,7 +121,10 @@ class Result {
 
   private:
     struct Free {
-        void operator()(w2vc_result* result) const { w2vc_result_free(result); }
+        bool owned;
+        void operator()(const w2vc_result* result) const {
+            if (owned) w2vc_result_free(const_cast<w2vc_result*>(result));
+        }
     };
 
     std::vector<Span> spans(w2vc_span_kind kind, std::size_t reading) const {
@@ -126,10 +136,31 @@ class Result {
         return found;
     }
 
-    std::unique_ptr<w2vc_result, Free> handle_;
+    std::unique_ptr<const w2vc_result, Free> handle_;
 };
 
+// An answer for a part of audio, in seconds; its own times count from start.
+struct Window {
+    double start, end;
+    Result result;
+};
+
+inline std::vector<Window> Result::windows() const {
+    std::vector<Window> found;
+    w2vc_window each;
+    while (w2vc_result_window(get(), found.size(), &each) == W2VC_OK) {
+        found.push_back({each.start, each.end, Result(each.result)});
+    }
+    return found;
+}
+
 class Decoder;
+
+// How audio of any length is cut; see w2vc_chunk_options.
+struct ChunkOptions {
+    double chunk_seconds = 0, context_seconds = -1;
+    bool pooled = false;
+};
 
 class Model {
   public:
@@ -154,6 +185,10 @@ class Model {
     Result run(const std::vector<float>& samples, const Decoder* decoder = nullptr) const {
         return run(samples.data(), samples.size(), decoder);
     }
+
+    // The answer for audio of any length, heard in chunks.
+    Result run_chunked(const std::vector<float>& samples, const ChunkOptions& options = ChunkOptions(),
+                       const Decoder* decoder = nullptr) const;
 
     // Where a known text is said in a clip: a result with one reading.
     Result align(const std::vector<float>& samples, const std::string& text) const {
@@ -182,7 +217,7 @@ class Decoder {
         w2vc_beam_options taken = options.values;
         std::vector<w2vc_hotword> hotwords;
         for (const auto& each : options.hotwords) hotwords.push_back({each.first.c_str(), each.second});
-        taken.language_model = detail::or_null(options.language_model);
+        if (!options.language_model.empty()) taken.language_model = options.language_model.c_str();
         taken.hotwords = hotwords.data();
         taken.hotword_count = hotwords.size();
         w2vc_decoder* handle = nullptr;
@@ -199,6 +234,57 @@ class Decoder {
     };
     std::unique_ptr<w2vc_decoder, Free> handle_;
 };
+
+// Audio that comes in, of any length. Model and decoder must outlive it. For one thread at a time.
+class Stream {
+  public:
+    explicit Stream(const Model& model, const ChunkOptions& options = ChunkOptions(),
+                    const Decoder* decoder = nullptr) {
+        const w2vc_chunk_options taken = {sizeof(w2vc_chunk_options), options.chunk_seconds,
+                                          options.context_seconds, options.pooled};
+        w2vc_stream* handle = nullptr;
+        w2vc_error error;
+        detail::check(
+            w2vc_stream_open(model.get(), decoder ? decoder->get() : nullptr, &taken, &handle, &error),
+            error);
+        handle_.reset(handle);
+    }
+
+    void push(const float* samples, std::size_t count) {
+        w2vc_error error;
+        detail::check(w2vc_stream_push(handle_.get(), samples, count, &error), error);
+    }
+    void push(const std::vector<float>& samples) { push(samples.data(), samples.size()); }
+
+    // The answer for the chunks so far; without parts before the first, as an empty text.
+    Result read() {
+        w2vc_result* result = nullptr;
+        w2vc_error error;
+        detail::check(w2vc_stream_read(handle_.get(), &result, &error), error);
+        return Result(result);
+    }
+
+    // The answer for all; nothing can be pushed after it.
+    Result end() {
+        w2vc_result* result = nullptr;
+        w2vc_error error;
+        detail::check(w2vc_stream_end(handle_.get(), &result, &error), error);
+        return Result(result);
+    }
+
+  private:
+    struct Free {
+        void operator()(w2vc_stream* stream) const { w2vc_stream_free(stream); }
+    };
+    std::unique_ptr<w2vc_stream, Free> handle_;
+};
+
+inline Result Model::run_chunked(const std::vector<float>& samples, const ChunkOptions& options,
+                                 const Decoder* decoder) const {
+    Stream stream(*this, options, decoder);
+    stream.push(samples);
+    return stream.end();
+}
 
 inline Result Model::run(const float* samples, std::size_t count, const Decoder* decoder) const {
     w2vc_result* result = nullptr;

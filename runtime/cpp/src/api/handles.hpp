@@ -6,8 +6,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "api/model.hpp"
+#include "api/stream.hpp"
 
 struct w2vc_model {
     w2vc::Model model;
@@ -17,10 +20,25 @@ struct w2vc_decoder {
     std::unique_ptr<w2vc::decoding::Decoder> decoder;
 };
 
-struct w2vc_result {
-    explicit w2vc_result(w2vc::results::Result value) : result(std::move(value)) {}
+struct w2vc_stream {
+    w2vc_stream(const w2vc::Model& model, const w2vc::decoding::Decoder* decoder,
+                const w2vc::chunking::Options& options)
+        : stream(model, decoder, options) {}
 
-    w2vc::results::Result result;
+    w2vc::Stream stream;
+};
+
+// A result that it owns, or one of a window, which its whole owns.
+struct w2vc_result {
+    explicit w2vc_result(w2vc::results::Result value) : own(std::move(value)), result(own) {
+        for (const auto& window : own.windows)
+            windows.push_back(std::make_unique<w2vc_result>(&window.result));
+    }
+    explicit w2vc_result(const w2vc::results::Result* part) : result(*part) {}
+
+    w2vc::results::Result own;
+    const w2vc::results::Result& result;
+    std::vector<std::unique_ptr<w2vc_result>> windows;
     mutable std::once_flag once;
     mutable std::string json;
 };

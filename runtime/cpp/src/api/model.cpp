@@ -5,10 +5,12 @@
 #include <cstdio>
 #include <new>
 
+#include "api/language_model.hpp"
 #include "bundle/files.hpp"
 #include "decoding/greedy.hpp"
 #include "results/answer.hpp"
 #include "sessions/checked.hpp"
+#include "support/memory.hpp"
 #include "support/text.hpp"
 
 namespace w2vc {
@@ -16,6 +18,8 @@ namespace {
 
 // Padding of a batch, as a share of what is padded: more of it costs more than running twice.
 constexpr double kMostPadding = 0.25;
+// The share of the free memory that a chunk may take where its length is not given.
+constexpr double kChunkMemory = 0.5;
 // Floats that hold integers of 32 bits are that large. What is larger is no sound, and its squares leave
 // float32.
 constexpr float kLoudest = 2147483648.0f;
@@ -38,17 +42,16 @@ Error inaudible(const std::string& problem) {
     return {ErrorKind::audio, "audio " + problem};
 }
 
-template <typename Value>
-std::string formatted(const char* format, Value value) {
+std::string scientific(float value) {
     char buffer[64];
-    std::snprintf(buffer, sizeof buffer, format, value);
+    std::snprintf(buffer, sizeof buffer, "%.0e", static_cast<double>(value));
     return buffer;
 }
 
 }  // namespace
 
 Model::Model(const std::string& bundle, const std::string& precision, const sessions::OpenOptions& options)
-    : manifest_(bundle::Manifest::read(bundle)) {
+    : path_(bundle), manifest_(bundle::Manifest::read(bundle)) {
     bundle::check_files(bundle, manifest_);
     const bundle::Graph& graph = bundle::find_graph(bundle, manifest_, precision);
     extractor_ = features::make_extractor(manifest_.features);
@@ -56,6 +59,41 @@ Model::Model(const std::string& bundle, const std::string& precision, const sess
     footprint_ = sessions::Footprint::of(bundle, manifest_, provider());
     if (manifest_.ctc)
         decoder_ = std::make_unique<decoding::GreedyDecoder>(results::vocabulary_of(manifest_));
+}
+
+std::string Model::language_model() const {
+    const std::string folder = std::string(kLanguageModel) + "/";
+    for (const auto& [name, entry] : manifest_.files) {
+        if (name.rfind(folder, 0) == 0) return path_ + "/" + kLanguageModel;
+    }
+    return "";
+}
+
+const decoding::Decoder* Model::decoder(const decoding::Decoder* given) const {
+    if (given && !manifest_.ctc) {
+        throw Error(ErrorKind::argument,
+                    "decoders are for head 'ctc'; this bundle has head '" + manifest_.head + "'");
+    }
+    return given ? given : decoder_.get();
+}
+
+std::optional<std::int64_t> Model::longest() const {
+    std::optional<std::int64_t> found;
+    const auto bound = [&](double samples) {
+        const auto most = static_cast<std::int64_t>(samples);
+        found = std::min(found.value_or(most), most);
+    };
+    if (const auto available = footprint_ ? memory::available_bytes() : std::nullopt) {
+        bound(footprint_->longest(static_cast<double>(*available) * kChunkMemory));
+    }
+    double seconds = 0;  // of the engine's longest profile
+    for (const bundle::Engine& engine : manifest_.engines) {
+        if (engine.backend != provider()) continue;
+        for (const bundle::Profile& profile : engine.profiles)
+            seconds = std::max(seconds, profile.seconds[2]);
+    }
+    if (seconds > 0) bound(seconds * static_cast<double>(sampling_rate(manifest_.features)));
+    return found;
 }
 
 std::vector<Outcome> Model::run(const std::vector<Sound>& sounds, std::size_t batch_size,
@@ -78,25 +116,35 @@ std::vector<Outcome> Model::run(const std::vector<Sound>& sounds, std::size_t ba
     return answers;
 }
 
-void Model::check(const Sound& sound) const {
-    const auto& [samples, count] = sound.clip;
-    const std::int64_t rate = sampling_rate(manifest_.features);
-    if (const auto problem = shortage(1, count)) {
-        throw inaudible("is too long: " + *problem + "; cut it into shorter recordings");
+void Model::check_samples(const features::Clip& clip) {
+    if (clip.count == 0) return;
+    if (!finite(clip.samples, clip.count)) {
+        throw inaudible("holds NaN or infinite samples; expected finite ones");
     }
-    if (count == 0) throw inaudible("is empty: it holds no samples");
-    if (!finite(samples, count)) throw inaudible("holds NaN or infinite samples; expected finite ones");
-    const auto [low, high] = std::minmax_element(samples, samples + count);
+    const auto [low, high] = std::minmax_element(clip.samples, clip.samples + clip.count);
     if (const float loudest = std::max(-*low, *high); loudest > kLoudest) {
-        throw inaudible("holds samples of up to " + formatted("%.0e", static_cast<double>(loudest)) +
-                        "; expected -1 to 1");
+        throw inaudible("holds samples of up to " + scientific(loudest) + "; expected -1 to 1");
     }
-    if (static_cast<std::int64_t>(count) < manifest_.shortest) {
-        const double milliseconds =
-            1000 * static_cast<double>(manifest_.shortest) / static_cast<double>(rate);
-        throw inaudible("is too short: " + std::to_string(count) + " samples; at least " +
-                        formatted("%g", milliseconds) + " ms are needed");
+}
+
+void Model::check_length(std::size_t samples) const {
+    if (samples == 0) throw inaudible("is empty: it holds no samples");
+    if (static_cast<std::int64_t>(samples) < manifest_.shortest) {
+        const double milliseconds = 1000 * static_cast<double>(manifest_.shortest) /
+                                    static_cast<double>(sampling_rate(manifest_.features));
+        throw inaudible("is too short: " + std::to_string(samples) + " samples; at least " +
+                        text::general(milliseconds) + " ms are needed");
     }
+}
+
+void Model::check(const Sound& sound) const {
+    const std::size_t count = sound.clip.count;
+    if (const auto problem = shortage(1, count)) {
+        throw inaudible("is too long: " + *problem +
+                        "; hear it in chunks, or cut it into shorter recordings");
+    }
+    check_samples(sound.clip);
+    check_length(count);
     if (sound.time_mask) {
         if (manifest_.head != "pretraining") {
             throw Error(
@@ -165,18 +213,29 @@ void Model::attempt(const std::vector<Sound>& sounds, const Indices& indices,
 std::vector<results::Result> Model::infer(const std::vector<Sound>& sounds,
                                           const decoding::Decoder* decoder) const {
     const double rate = static_cast<double>(sampling_rate(manifest_.features));
-    const std::vector<sessions::Fetch> fetched = compute(sounds);
     std::vector<results::Result> answers;
+    std::vector<std::vector<results::Array>> rows = split(sounds);
     for (std::size_t row = 0; row < sounds.size(); ++row) {
-        const std::size_t samples = sounds[row].clip.count;
-        std::vector<results::Array> arrays;
-        for (std::size_t index = 0; index < fetched.size(); ++index) {
-            arrays.push_back(cut(fetched[index], manifest_.outputs[index], row, samples));
-        }
-        answers.push_back(results::answer(manifest_, std::move(arrays), static_cast<double>(samples) / rate,
-                                          decoder ? decoder : decoder_.get()));
+        const double duration = static_cast<double>(sounds[row].clip.count) / rate;
+        answers.push_back(results::answer(manifest_, std::move(rows[row]), duration, decoder));
     }
     return answers;
+}
+
+std::vector<results::Array> Model::outputs(const features::Clip& clip) const {
+    return std::move(split({{clip}}).front());
+}
+
+// The outputs of each clip.
+std::vector<std::vector<results::Array>> Model::split(const std::vector<Sound>& sounds) const {
+    const std::vector<sessions::Fetch> fetched = compute(sounds);
+    std::vector<std::vector<results::Array>> rows(sounds.size());
+    for (std::size_t row = 0; row < sounds.size(); ++row) {
+        for (std::size_t index = 0; index < fetched.size(); ++index) {
+            rows[row].push_back(cut(fetched[index], manifest_.outputs[index], row, sounds[row].clip.count));
+        }
+    }
+    return rows;
 }
 
 std::vector<sessions::Fetch> Model::compute(const std::vector<Sound>& sounds) const {

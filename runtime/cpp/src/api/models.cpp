@@ -3,8 +3,8 @@
 
 #include "api/guard.hpp"
 #include "api/handles.hpp"
+#include "api/language_model.hpp"
 #include "decoding/beam.hpp"
-#include "decoding/language_model.hpp"
 #include "results/answer.hpp"
 #include "support/version.hpp"
 
@@ -28,14 +28,25 @@ const std::vector<std::string>* labels_of(const w2vc_model& model) {
     return manifest.labels ? &manifest.labels->names : nullptr;
 }
 
-decoding::BeamOptions beam_options(const w2vc_beam_options& theirs) {
+// A value of the caller, else what is stored with the language model, else the default that is there.
+void choose(double theirs, const std::optional<double>& stored, double& ours) {
+    if (theirs != W2VC_AS_STORED) {
+        ours = theirs;
+    } else if (stored) {
+        ours = *stored;
+    }
+}
+
+decoding::BeamOptions beam_options(const w2vc_beam_options& theirs, const StoredModel& stored) {
     decoding::BeamOptions ours;
-    ours.alpha = theirs.alpha;
-    ours.beta = theirs.beta;
+    choose(theirs.alpha, stored.alpha, ours.alpha);
+    choose(theirs.beta, stored.beta, ours.beta);
+    choose(theirs.unk_score_offset, stored.unk_score_offset, ours.unk_score_offset);
+    ours.score_boundary = stored.score_boundary.value_or(ours.score_boundary);
+    ours.unigrams = stored.unigrams;
     ours.beam_width = theirs.beam_width;
     ours.beam_prune_logp = theirs.beam_prune_logp;
     ours.token_min_logp = theirs.token_min_logp;
-    ours.unk_score_offset = theirs.unk_score_offset;
     ours.nbest = theirs.nbest;
     if (theirs.hotword_count) api::given(theirs.hotwords, "hotwords", "hotword_count of them");
     for (std::size_t index = 0; index < theirs.hotword_count; ++index) {
@@ -43,15 +54,6 @@ decoding::BeamOptions beam_options(const w2vc_beam_options& theirs) {
         ours.hotwords.push_back({api::given(each.text, "the text of a hotword", "a word"), each.weight});
     }
     return ours;
-}
-
-std::shared_ptr<const decoding::LanguageModel> language_model(const char* path) {
-    if (!path) return nullptr;
-    try {
-        return decoding::LanguageModel::open(path);
-    } catch (const decoding::Error& error) {
-        throw Error(ErrorKind::bundle, error.what());
-    }
 }
 
 }  // namespace
@@ -120,15 +122,23 @@ w2vc_status w2vc_decoder_beam(const w2vc_model* model, const w2vc_beam_options* 
     if (decoder) *decoder = nullptr;
     return api::guarded(error, W2VC_ERROR_ARGUMENT, [&] {
         api::given(decoder, "decoder", "where to put the handle");
-        const auto& manifest = api::given(model, "model", kModel)->model.manifest();
+        const Model& own = api::given(model, "model", kModel)->model;
+        const auto& manifest = own.manifest();
         if (!manifest.ctc) {
             throw Error(ErrorKind::argument,
                         "decoders are for head 'ctc'; this bundle has head '" + manifest.head + "'");
         }
         const auto taken = api::read<w2vc_beam_options>(options, W2VC_BEAM_OPTIONS_INIT, "options");
+        const std::string path = taken.language_model ? taken.language_model : own.language_model();
+        StoredModel stored;
+        decoding::Vocabulary vocabulary = results::vocabulary_of(manifest);
+        if (!path.empty()) {
+            stored = open_language_model(path);
+            vocabulary = spelled_for(std::move(vocabulary), stored);
+        }
         auto made = std::make_unique<w2vc_decoder>();
-        made->decoder = std::make_unique<decoding::BeamDecoder>(
-            results::vocabulary_of(manifest), language_model(taken.language_model), beam_options(taken));
+        made->decoder =
+            std::make_unique<decoding::BeamDecoder>(vocabulary, stored.model, beam_options(taken, stored));
         *decoder = made.release();
     });
 }

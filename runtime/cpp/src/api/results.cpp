@@ -68,6 +68,16 @@ w2vc_status w2vc_result_json(const w2vc_result* result, const char** json, w2vc_
     });
 }
 
+size_t w2vc_result_window_count(const w2vc_result* result) {
+    return result ? result->windows.size() : 0;
+}
+
+w2vc_status w2vc_result_window(const w2vc_result* result, size_t index, w2vc_window* window) {
+    return put(result ? &result->result.windows : nullptr, index, window, [&](const results::Window& each) {
+        return w2vc_window{each.start, each.end, result->windows[index].get()};
+    });
+}
+
 size_t w2vc_result_reading_count(const w2vc_result* result) {
     return result ? result->result.readings.size() : 0;
 }

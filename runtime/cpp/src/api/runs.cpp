@@ -16,11 +16,7 @@ const Model& model_of(const w2vc_model* model) {
 }
 
 const decoding::Decoder* decoder_of(const Model& model, const w2vc_decoder* decoder) {
-    if (decoder && !model.manifest().ctc) {
-        throw Error(ErrorKind::argument,
-                    "decoders are for head 'ctc'; this bundle has head '" + model.manifest().head + "'");
-    }
-    return decoder ? decoder->decoder.get() : nullptr;
+    return model.decoder(decoder ? decoder->decoder.get() : nullptr);
 }
 
 Sound sound_of(const w2vc_clip& clip) {
@@ -28,31 +24,26 @@ Sound sound_of(const w2vc_clip& clip) {
     return {{clip.samples, clip.count}, clip.time_mask, clip.time_mask_count};
 }
 
-std::unique_ptr<w2vc_result> result_of(Outcome& outcome) {
+results::Result result_of(Outcome& outcome) {
     if (const auto* error = std::get_if<Error>(&outcome)) throw *error;
-    return std::make_unique<w2vc_result>(std::move(std::get<results::Result>(outcome)));
+    return std::move(std::get<results::Result>(outcome));
 }
 
-// Reads logits as one text.
-class KnownText final : public decoding::Decoder {
-  public:
-    KnownText(const decoding::Vocabulary& vocabulary, std::string text)
-        : aligner_(vocabulary), text_(std::move(text)) {}
-
-    std::vector<decoding::Hypothesis> decode(const decoding::Logits& logits) const override {
-        decoding::Alignment found = aligner_.align(logits, text_);
-        decoding::Hypothesis reading;
-        reading.text = text_;
-        reading.tokens = std::move(found.tokens);
-        reading.words = std::move(found.words);
-        reading.score = reading.acoustic_score = found.score;
-        return {std::move(reading)};
-    }
-
-  private:
-    decoding::Aligner aligner_;
-    std::string text_;
-};
+// One reading, whose text was known.
+results::Result aligned(const bundle::Manifest& manifest, results::Result heard, const char* text) {
+    const results::Array& logits = heard.arrays.front();
+    decoding::Alignment found = decoding::Aligner(results::vocabulary_of(manifest))
+                                    .align({logits.values.data(), logits.rows, logits.columns}, text);
+    decoding::Hypothesis reading;
+    reading.text = text;
+    reading.tokens = std::move(found.tokens);
+    reading.words = std::move(found.words);
+    reading.score = reading.acoustic_score = found.score;
+    results::Result result = results::transcript(manifest, {reading}, false, heard.duration);
+    result.aligned = true;
+    result.arrays = std::move(heard.arrays);
+    return result;
+}
 
 }  // namespace
 
@@ -64,7 +55,7 @@ w2vc_status w2vc_run(const w2vc_model* model, const w2vc_decoder* decoder, const
         const Model& own = model_of(model);
         std::vector<Outcome> outcomes =
             own.run({sound_of({samples, count, nullptr, 0})}, 1, decoder_of(own, decoder));
-        *result = result_of(outcomes.front()).release();
+        *result = std::make_unique<w2vc_result>(result_of(outcomes.front())).release();
     });
 }
 
@@ -87,7 +78,7 @@ w2vc_status w2vc_run_batch(const w2vc_model* model, const w2vc_decoder* decoder,
             if (const auto* problem = std::get_if<Error>(&outcomes[index])) {
                 if (errors) api::fail(&errors[index], api::status_of(problem->kind()), problem->what());
             } else {
-                made[index] = result_of(outcomes[index]);
+                made[index] = std::make_unique<w2vc_result>(result_of(outcomes[index]));
             }
         }
         for (size_t index = 0; index < count; ++index) results[index] = made[index].release();
@@ -118,10 +109,9 @@ w2vc_status w2vc_decode(const w2vc_model* model, const w2vc_decoder* decoder, co
         std::vector<float> values;
         if (frames) values.assign(logits, logits + frames * tokens);
         const double duration = static_cast<double>(frames) * own.manifest().frame_seconds();
-        const auto* reading = decoder ? decoder_of(own, decoder) : own.decoder();
         *result = std::make_unique<w2vc_result>(
                       results::answer(own.manifest(), {{"logits", std::move(values), frames, tokens}},
-                                      duration, reading))
+                                      duration, decoder_of(own, decoder)))
                       .release();
     });
 }
@@ -138,12 +128,9 @@ w2vc_status w2vc_align(const w2vc_model* model, const float* samples, size_t cou
                                                  own.manifest().head + "'");
         }
         // Logits first, so that what is wrong with the text is told from what is wrong with the clip.
-        std::vector<Outcome> outcomes = own.run({sound_of({samples, count, nullptr, 0})}, 1, nullptr);
-        std::unique_ptr<w2vc_result> found = result_of(outcomes.front());
-        const KnownText known(results::vocabulary_of(own.manifest()), text);
-        const double duration = found->result.duration;
-        *result = std::make_unique<w2vc_result>(
-                      results::answer(own.manifest(), std::move(found->result.arrays), duration, &known))
+        std::vector<Outcome> outcomes =
+            own.run({sound_of({samples, count, nullptr, 0})}, 1, own.decoder(nullptr));
+        *result = std::make_unique<w2vc_result>(aligned(own.manifest(), result_of(outcomes.front()), text))
                       .release();
     });
 }

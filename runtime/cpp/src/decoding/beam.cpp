@@ -72,10 +72,26 @@ class BeamDecoder::Idle {
     std::vector<std::unique_ptr<BeamSearch>> searches_;
 };
 
-BeamState::BeamState(std::unique_ptr<BeamSearch> search) : search_(std::move(search)) {}
-BeamState::BeamState(BeamState&&) noexcept = default;
-BeamState& BeamState::operator=(BeamState&&) noexcept = default;
-BeamState::~BeamState() = default;
+namespace {
+
+// A search that goes on.
+class BeamStream final : public Stream {
+  public:
+    explicit BeamStream(const BeamDecoder::Parts& parts) : parts_(parts), search_(parts) {}
+
+    void push(const Logits& logits) override {
+        check_logits(logits, parts_.vocabulary.tokens.size());
+        search_.advance(logits);
+    }
+
+    std::vector<Hypothesis> read() override { return search_.read(); }
+
+  private:
+    const BeamDecoder::Parts& parts_;
+    BeamSearch search_;
+};
+
+}  // namespace
 
 BeamDecoder::BeamDecoder(const Vocabulary& vocabulary, std::shared_ptr<const WordModel> language_model,
                          BeamOptions options)
@@ -109,17 +125,8 @@ std::vector<Hypothesis> BeamDecoder::decode(const Logits& logits) const {
     return readings;
 }
 
-BeamState BeamDecoder::start() const {
-    return BeamState(std::make_unique<BeamSearch>(*parts_));
-}
-
-void BeamDecoder::advance(BeamState& state, const Logits& logits) const {
-    check_logits(logits, parts_->vocabulary.tokens.size());
-    state.search_->advance(logits);
-}
-
-std::vector<Hypothesis> BeamDecoder::read(BeamState& state) const {
-    return state.search_->read();
+std::unique_ptr<Stream> BeamDecoder::stream() const {
+    return std::make_unique<BeamStream>(*parts_);
 }
 
 }  // namespace w2vc::decoding

@@ -33,22 +33,6 @@ struct BeamOptions {
     std::optional<std::vector<std::string>> unigrams;  // the words to expect; default: those of the model
 };
 
-class BeamSearch;
-
-// A search that goes on: a stream is decoded in chunks as it would be whole. For one thread at a time;
-// outlives no decoder.
-class BeamState {
-  public:
-    BeamState(BeamState&&) noexcept;
-    BeamState& operator=(BeamState&&) noexcept;
-    ~BeamState();
-
-  private:
-    friend class BeamDecoder;
-    explicit BeamState(std::unique_ptr<BeamSearch> search);
-    std::unique_ptr<BeamSearch> search_;
-};
-
 class BeamDecoder final : public Decoder {
   public:
     // language_model: may be null. Throws Error on options and hotwords that cannot be met.
@@ -60,11 +44,9 @@ class BeamDecoder final : public Decoder {
     // language_score: what language model and hotwords added to it. Frames are those of one path.
     std::vector<Hypothesis> decode(const Logits& logits) const override;
 
-    BeamState start() const;
-    // Takes the next frames. Throws Error as decode does, and leaves the state as it was.
-    void advance(BeamState& state, const Logits& logits) const;
-    // What decode would return for all frames so far. The state can go on.
-    std::vector<Hypothesis> read(BeamState& state) const;
+    std::unique_ptr<Stream> stream() const override;
+
+    bool weighs() const override { return true; }
 
     struct Parts;  // what a search reads
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,6 +53,23 @@ struct Hypothesis {
     double language_score = 0.0;
 };
 
+// One clip whose logits come in pieces. For one thread at a time; must not outlive its decoder.
+class Stream {
+  public:
+    virtual ~Stream() = default;
+
+    // Takes the next frames. Throws Error as Decoder::decode does, and is then as it was.
+    virtual void push(const Logits& logits) = 0;
+
+    // What Decoder::decode gives for all frames so far. The stream can go on.
+    virtual std::vector<Hypothesis> read() = 0;
+
+  protected:
+    Stream() = default;
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+};
+
 // Thread-safe: one decoder serves any number of threads.
 class Decoder {
   public:
@@ -60,6 +78,11 @@ class Decoder {
     // Readings of one clip, best first, at least one. Zero frames read as an empty text.
     // Throws Error on logits of another width than the vocabulary, and on NaN or infinite ones.
     virtual std::vector<Hypothesis> decode(const Logits& logits) const = 0;
+
+    virtual std::unique_ptr<Stream> stream() const = 0;
+
+    // Whether readings compete, so that their scores say how far apart they are.
+    virtual bool weighs() const { return false; }
 
   protected:
     Decoder() = default;

@@ -41,36 +41,66 @@ GreedyDecoder::GreedyDecoder(Vocabulary vocabulary, bool skip_special_tokens)
     wordless_ = vocabulary_.phonemes && (!boundary_ || first.count(*boundary_) == 0);
 }
 
-std::vector<Hypothesis> GreedyDecoder::decode(const Logits& logits) const {
-    check_logits(logits, vocabulary_.tokens.size());
-    Hypothesis reading;
-    std::size_t last = vocabulary_.tokens.size();  // no token
-    bool open = false;
-    for (std::size_t frame = 0; frame < logits.frames; ++frame) {
-        const float* row = logits.values + frame * logits.tokens;
-        const float* best = std::max_element(row, row + logits.tokens);
+class GreedyDecoder::Path final : public Stream {
+  public:
+    explicit Path(const GreedyDecoder& decoder)
+        : decoder_(decoder), last_(decoder.vocabulary_.tokens.size()) {}
+
+    void push(const Logits& logits) override {
+        check_logits(logits, decoder_.vocabulary_.tokens.size());
+        for (std::size_t frame = 0; frame < logits.frames; ++frame) {
+            step(logits.values + frame * logits.tokens, logits.tokens);
+        }
+    }
+
+    std::vector<Hypothesis> read() override {
+        Hypothesis reading;
+        reading.tokens = tokens_;
+        reading.score = reading.acoustic_score = score_;
+        reading.text = decoder_.text(tokens_);
+        reading.words = decoder_.words(tokens_);
+        return {std::move(reading)};
+    }
+
+  private:
+    void step(const float* row, std::size_t count) {
+        const float* best = std::max_element(row, row + count);
         double sum = 0.0;
-        for (std::size_t token = 0; token < logits.tokens; ++token) {
+        for (std::size_t token = 0; token < count; ++token) {
             sum += std::exp(static_cast<double>(row[token]) - static_cast<double>(*best));
         }
         const double probability = 1.0 / sum;
-        reading.acoustic_score -= std::log(sum);
-        const std::size_t token = canonical_[static_cast<std::size_t>(best - row)];
-        if (token != last) {
-            open = !hidden_[token];
-            if (open) {
-                reading.tokens.push_back({shown_[token], frame, frame + 1, probability});
+        score_ -= std::log(sum);
+        const std::size_t token = decoder_.canonical_[static_cast<std::size_t>(best - row)];
+        if (token != last_) {
+            open_ = !decoder_.hidden_[token];
+            if (open_) {
+                tokens_.push_back({decoder_.shown_[token], frame_, frame_ + 1, probability});
             }
-            last = token;
-        } else if (open) {
-            reading.tokens.back().end_frame = frame + 1;
-            reading.tokens.back().confidence = std::max(reading.tokens.back().confidence, probability);
+            last_ = token;
+        } else if (open_) {
+            tokens_.back().end_frame = frame_ + 1;
+            tokens_.back().confidence = std::max(tokens_.back().confidence, probability);
         }
+        ++frame_;
     }
-    reading.score = reading.acoustic_score;
-    reading.text = text(reading.tokens);
-    reading.words = words(reading.tokens);
-    return {std::move(reading)};
+
+    const GreedyDecoder& decoder_;
+    std::vector<Span> tokens_;
+    std::size_t frame_ = 0;
+    std::size_t last_;   // token of the last frame; before the first, none
+    bool open_ = false;  // whether the last frame may go on with the last of the tokens
+    double score_ = 0.0;
+};
+
+std::vector<Hypothesis> GreedyDecoder::decode(const Logits& logits) const {
+    Path path(*this);
+    path.push(logits);
+    return path.read();
+}
+
+std::unique_ptr<Stream> GreedyDecoder::stream() const {
+    return std::make_unique<Path>(*this);
 }
 
 std::string GreedyDecoder::text(const std::vector<Span>& tokens) const {

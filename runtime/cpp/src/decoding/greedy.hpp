@@ -18,7 +18,11 @@ class GreedyDecoder final : public Decoder {
     // mean of those of its tokens. acoustic_score: log probability of the best path.
     std::vector<Hypothesis> decode(const Logits& logits) const override;
 
+    std::unique_ptr<Stream> stream() const override;
+
   private:
+    class Path;  // the best path so far
+
     std::vector<Span> words(const std::vector<Span>& tokens) const;
     std::string text(const std::vector<Span>& tokens) const;
     Span word(const std::vector<const Span*>& letters) const;

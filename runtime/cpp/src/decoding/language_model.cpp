@@ -12,12 +12,8 @@ constexpr std::string_view kKenlmMagic = "mmap lm http://kheafield.com/code";
 
 }  // namespace
 
-bool is_kenlm(const std::string& path) {
-    return start_of_file(path, kKenlmMagic.size()) == kKenlmMagic;
-}
-
 std::shared_ptr<const LanguageModel> LanguageModel::open(const std::string& path) {
-    if (is_kenlm(path)) {
+    if (start_of_file(path, kKenlmMagic.size()) == kKenlmMagic) {
         throw Error(path + " is a binary file of KenLM; expected the ARPA file that it was built from");
     }
     if (is_compact(start_of_file(path, sizeof kCompactMagic))) {

@@ -51,7 +51,4 @@ class LanguageModel final : public WordModel {
     CompactView view_;
 };
 
-// Whether a file is a binary one of KenLM. Throws Error where it cannot be read.
-bool is_kenlm(const std::string& path);
-
 }  // namespace w2vc::decoding

@@ -5,10 +5,11 @@
 
 namespace w2vc::features {
 
-// Pairwise summation of contiguous values, each through `of`: blocks of 128 in eight sums, halves above.
-// Source: numpy, `pairwise_sum` of loops_utils.h.
-template <typename T, typename Of>
-T pairwise_sum(const T* values, std::size_t count, const Of& of) {
+// Pairwise summation of contiguous values, each through `of`, in its type: blocks of 128 in eight sums,
+// halves above. Source: numpy, `pairwise_sum` of loops_utils.h.
+template <typename Value, typename Of>
+auto pairwise_sum(const Value* values, std::size_t count, const Of& of) {
+    using T = decltype(of(*values));
     constexpr std::size_t kBlock = 128;
     if (count < 8) {
         T sum = T(-0.0);

@@ -35,9 +35,9 @@ Word word_of(const decoding::Span& span, double seconds) {
             static_cast<double>(span.end_frame) * seconds, span.confidence};
 }
 
-void transcribe(Result& result, const decoding::Decoder& decoder) {
-    const Array& logits = result.arrays.front();
-    for (const auto& hypothesis : decoder.decode({logits.values.data(), logits.rows, logits.columns})) {
+void add_readings(Result& result, const std::vector<decoding::Hypothesis>& readings, bool weighed) {
+    result.weighed = weighed;
+    for (const auto& hypothesis : readings) {
         Reading reading;
         reading.text = hypothesis.text;
         for (const auto& span : hypothesis.words)
@@ -134,9 +134,22 @@ Result answer(const bundle::Manifest& manifest, std::vector<Array> arrays, doubl
     result.duration = duration;
     result.arrays = std::move(arrays);
     if (manifest.outputs.front().shape.size() == 3) result.frame_seconds = manifest.frame_seconds();
-    if (result.head == Head::ctc && decoder) transcribe(result, *decoder);
+    if (result.head == Head::ctc && decoder) {
+        const Array& logits = result.arrays.front();
+        add_readings(result, decoder->decode({logits.values.data(), logits.rows, logits.columns}),
+                     decoder->weighs());
+    }
     if (result.head == Head::sequence_classification) classify(result, *manifest.labels);
     if (result.head == Head::frame_classification) label_frames(result, *manifest.labels);
+    return result;
+}
+
+Result transcript(const bundle::Manifest& manifest, const std::vector<decoding::Hypothesis>& readings,
+                  bool weighed, double duration) {
+    Result result;
+    result.duration = duration;
+    result.frame_seconds = manifest.frame_seconds();
+    add_readings(result, readings, weighed);
     return result;
 }
 

@@ -19,4 +19,8 @@ decoding::Vocabulary vocabulary_of(const bundle::Manifest& manifest);
 Result answer(const bundle::Manifest& manifest, std::vector<Array> arrays, double duration,
               const decoding::Decoder* decoder);
 
+// The result of head ctc for readings of a decoder. weighed: as Decoder::weighs. duration: seconds.
+Result transcript(const bundle::Manifest& manifest, const std::vector<decoding::Hypothesis>& readings,
+                  bool weighed, double duration);
+
 }  // namespace w2vc::results

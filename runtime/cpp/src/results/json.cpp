@@ -16,6 +16,10 @@ class Object {
         text_ += (text_.empty() ? "" : ", ") + text::json(name, false) + ": " + value;
         return *this;
     }
+    Object& add(const Object& members) {
+        text_ += (text_.empty() ? "" : ", ") + members.text_;
+        return *this;
+    }
     std::string text() const { return "{" + text_ + "}"; }
 
   private:
@@ -69,7 +73,21 @@ std::string word(const Word& value) {
 
 void transcript(const Result& result, Object& object) {
     const Reading& best = result.readings.front();
+    if (result.aligned) {
+        object.add("words", list(best.words, word)).add("tokens", list(best.tokens, word));
+        object.add("score", rounded(best.score, 4));
+        return;
+    }
     object.add("text", quoted(best.text)).add("words", list(best.words, word));
+}
+
+std::string alternative(const Reading& value) {
+    return Object()
+        .add("text", quoted(value.text))
+        .add("score", rounded(value.score, 4))
+        .add("acoustic_score", rounded(value.acoustic_score, 4))
+        .add("language_score", rounded(value.language_score, 4))
+        .text();
 }
 
 void classification(const Result& result, Object& object) {
@@ -107,9 +125,8 @@ void frame_labels(const Result& result, Object& object) {
     object.add("scores", rows + (scores.values.empty() ? "]" : "]]"));
 }
 
-}  // namespace
-
-std::string to_json(const Result& result) {
+// All but the duration and what comes after it.
+Object members(const Result& result) {
     Object object;
     const auto add = [&](const char* name, const char* array) {
         const Array* found = result.find(array);
@@ -144,7 +161,27 @@ std::string to_json(const Result& result) {
     if (result.head == Head::base || result.head == Head::frame_classification) {
         object.add("frame_seconds", text::number(result.frame_seconds));
     }
-    return object.add("duration", rounded(result.duration, 3)).text();
+    return object;
+}
+
+std::string window(const Window& value) {
+    Object object;
+    object.add("start", rounded(value.start, 3)).add("end", rounded(value.end, 3));
+    return object.add(members(value.result)).text();
+}
+
+}  // namespace
+
+std::string to_json(const Result& result) {
+    Object object;
+    if (result.windows.empty()) {
+        object = members(result);
+    } else {
+        object.add("windows", list(result.windows, window));
+    }
+    object.add("duration", rounded(result.duration, 3));
+    if (result.weighed) object.add("alternatives", list(result.readings, alternative));
+    return object.text();
 }
 
 }  // namespace w2vc::results

@@ -40,6 +40,8 @@ struct Segment {
     double start = 0, end = 0, score = 0;
 };
 
+struct Window;
+
 // float32 [rows, columns]; a vector is one row.
 struct Array {
     std::string name;
@@ -57,9 +59,18 @@ struct Result {
     std::vector<std::string> labels;  // of frame-classification: of the columns of `scores`
     std::vector<Segment> segments;    // of frame-classification
     bool regression = false;
-    std::vector<Array> arrays;  // what the graph gave, by name; of frame-classification `scores`
+    bool weighed = false;         // the readings compete: JSON has them all, with their scores
+    bool aligned = false;         // the text was known: JSON has its tokens and the score of its path
+    std::vector<Array> arrays;    // what the graph gave, by name; of frame-classification `scores`
+    std::vector<Window> windows;  // answers for parts of a long recording, in place of all above
 
     const Array* find(const std::string& name) const;
+};
+
+// An answer for a part of a recording. start, end: seconds; times within the answer count from `start`.
+struct Window {
+    double start = 0, end = 0;
+    Result result;
 };
 
 // One JSON object, as the Python runtime writes it (`w2vc run --format json`), without a newline.

@@ -72,6 +72,12 @@ double Footprint::needed(std::size_t batch, std::size_t samples) const {
     return kFixedBytes + static_cast<double>(batch) * (sample * count + pair * frames * frames);
 }
 
+double Footprint::longest(double available) const {
+    const double room = std::fmax(0, available - kFixedBytes), square = pair / (frame * frame);
+    // The positive root of square x² + sample x = room, in the form that does not cancel.
+    return std::floor(2 * room / (sample + std::sqrt(sample * sample + 4 * square * room)));
+}
+
 std::optional<std::string> Footprint::shortage(std::size_t batch, std::size_t samples,
                                                std::int64_t sampling_rate) const {
     const double rate = static_cast<double>(sampling_rate);
@@ -79,12 +85,8 @@ std::optional<std::string> Footprint::shortage(std::size_t batch, std::size_t sa
     const std::string what = batch == 1 ? seconds : std::to_string(batch) + " clips of " + seconds;
     const auto problem = memory::shortage(what, needed(batch, samples));
     if (!problem) return std::nullopt;
-    const double room =
-        std::fmax(0, static_cast<double>(memory::available_bytes().value_or(0)) * kSure - kFixedBytes);
-    // The positive root of square x² + sample x = room, in the form that does not cancel.
-    const double square = pair / (frame * frame);
-    const double longest = std::floor(2 * room / (sample + std::sqrt(sample * sample + 4 * square * room)));
-    return *problem + ", enough for a clip of " + memory::duration_shown(longest / rate);
+    const double most = longest(static_cast<double>(memory::available_bytes().value_or(0)) * kSure);
+    return *problem + ", enough for a clip of " + memory::duration_shown(most / rate);
 }
 
 std::optional<Footprint> Footprint::of(const std::string& bundle, const bundle::Manifest& manifest,

@@ -16,6 +16,9 @@ struct Footprint {
 
     double needed(std::size_t batch, std::size_t samples) const;
 
+    // Samples of the longest clip that takes no more than that many bytes.
+    double longest(double available) const;
+
     // That a batch takes more memory than there is, for people, and what would not; none where it does not.
     std::optional<std::string> shortage(std::size_t batch, std::size_t samples,
                                         std::int64_t sampling_rate) const;

@@ -146,6 +146,12 @@ std::string json(std::string_view utf8, bool ascii) {
     return out += '"';
 }
 
+std::string general(double value) {
+    std::array<char, 64> buffer{};
+    std::snprintf(buffer.data(), buffer.size(), "%g", value);
+    return buffer.data();
+}
+
 std::string number(double value) {
     if (std::isnan(value)) return "nan";
     if (std::isinf(value)) return value < 0 ? "-inf" : "inf";

@@ -30,6 +30,9 @@ std::string json(std::string_view utf8, bool ascii);
 // The shortest decimal that reads as the same float64 (Python's `repr`).
 std::string number(double value);
 
+// A number with up to six digits (Python's `f"{value:g}"`).
+std::string general(double value);
+
 // The float64 nearest to a value rounded to some decimals, half to even of its exact value (Python's
 // `round`).
 double rounded(double value, int decimals);

@@ -214,13 +214,13 @@ TEST_CASE("chunks give what the whole gives, at every cut") {
     const auto values = random_logits(random, 60 * 28, 3.0F);
     const auto whole = read(decoder, values, 28).at(0);
     for (const std::size_t chunk : {1U, 7U, 30U, 60U}) {
-        BeamState state = decoder.start();
+        const auto stream = decoder.stream();
         for (std::size_t frame = 0; frame < 60; frame += chunk) {
             const std::size_t count = std::min<std::size_t>(chunk, 60 - frame);
-            decoder.advance(state, {values.data() + frame * 28, count, 28});
-            decoder.read(state);  // which changes nothing
+            stream->push({values.data() + frame * 28, count, 28});
+            stream->read();  // which changes nothing
         }
-        const auto own = decoder.read(state).at(0);
+        const auto own = stream->read().at(0);
         CHECK(own.text == whole.text);
         CHECK(own.score == whole.score);
         REQUIRE(own.tokens.size() == whole.tokens.size());
@@ -370,12 +370,12 @@ TEST_CASE("options that cannot be met are errors") {
                          Error);
 }
 
-TEST_CASE("a state that was refused logits is as it was") {
+TEST_CASE("a stream that was refused logits is as it was") {
     const BeamDecoder decoder(english(), nullptr, {});
-    BeamState state = decoder.start();
+    const auto stream = decoder.stream();
     const auto values = spelled(english(), "one");
-    decoder.advance(state, {values.data(), values.size() / 28, 28});
+    stream->push({values.data(), values.size() / 28, 28});
     const float bad[28] = {std::numeric_limits<float>::quiet_NaN()};
-    CHECK_THROWS_AS(decoder.advance(state, {bad, 1, 28}), Error);
-    CHECK(decoder.read(state).at(0).text == "one");
+    CHECK_THROWS_AS(stream->push({bad, 1, 28}), Error);
+    CHECK(stream->read().at(0).text == "one");
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -46,6 +47,31 @@ TEST_CASE("repeats merge, blanks keep letters apart, delimiters bound words") {
     const double probability = 1.0 / (1.0 + 4.0 * std::exp(-3.0));
     CHECK(reading.words[0].confidence == doctest::Approx(probability));
     CHECK(reading.acoustic_score == doctest::Approx(9.0 * std::log(probability)));
+}
+
+TEST_CASE("pieces give what the whole gives, at every cut") {
+    const std::vector<std::size_t> path = {1, 2, 2, 0, 2, 2, 1, 1, 3, 4, 4, 3, 0, 0, 3};
+    const Vocabulary vocabulary = letters();
+    const GreedyDecoder decoder(vocabulary);
+    auto values = peaks(path, 5);
+    values[5 * 5 + 2] = 4.0F;  // the highest of its run
+    const auto whole = decoder.decode({values.data(), path.size(), 5}).at(0);
+    for (std::size_t piece = 1; piece <= path.size(); ++piece) {
+        const auto stream = decoder.stream();
+        for (std::size_t frame = 0; frame < path.size(); frame += piece) {
+            stream->push({values.data() + frame * 5, std::min(piece, path.size() - frame), 5});
+            stream->read();  // which changes nothing
+        }
+        const auto own = stream->read().at(0);
+        CHECK(own.text == whole.text);
+        CHECK(own.score == whole.score);
+        REQUIRE(own.words.size() == whole.words.size());
+        for (std::size_t word = 0; word < own.words.size(); ++word) {
+            CHECK(own.words[word].start_frame == whole.words[word].start_frame);
+            CHECK(own.words[word].end_frame == whole.words[word].end_frame);
+            CHECK(own.words[word].confidence == whole.words[word].confidence);
+        }
+    }
 }
 
 TEST_CASE("special tokens are left out unless asked for") {

@@ -169,3 +169,12 @@ TEST_CASE("a forged model scores wrongly at worst") {
         }
     }
 }
+
+TEST_CASE("a binary file of KenLM is known by its first bytes") {
+    const std::string path = "language_model_test.bin";
+    std::ofstream(path) << "mmap lm http://kheafield.com/code format version 5\n" << std::string(100, '\0');
+    CHECK_THROWS_WITH_AS(
+        LanguageModel::open(path),
+        (path + " is a binary file of KenLM; expected the ARPA file that it was built from").c_str(), Error);
+    std::remove(path.c_str());
+}

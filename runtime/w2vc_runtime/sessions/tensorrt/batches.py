@@ -22,6 +22,18 @@ def bucket(length: int) -> int:
     return -(-length // step) * step
 
 
+def lengths_of(mask: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many steps of each clip are valid [batch], of a mask [batch, time] that is 1 at them and then 0.
+
+    Raises `InferenceError` on any other mask: lengths do not say what it says.
+    """
+    lengths = mask.sum(axis=1)
+    for row, length in zip(mask, lengths):
+        if not (row[:length] == 1).all() or row[length:].any():
+            raise InferenceError("engines take clips that are padded at their end; attention_mask has 1, and then 0")
+    return lengths
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a batch is run: on which profile, in parts of at most ``rows`` clips, and padded to ``sizes`` by input."""

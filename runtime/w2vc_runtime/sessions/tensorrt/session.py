@@ -11,10 +11,11 @@ import numpy as np
 from w2vc_runtime.bundle import Bundle, Engine
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.engines.identity import find_engine
+from w2vc_runtime.engines.worker import LENGTHS, MASK
 from w2vc_runtime.errors import BundleError, InferenceError
 from w2vc_runtime.sessions.base import Session
 
-from .batches import Batches
+from .batches import Batches, lengths_of
 from .cuda import CudaError, Device
 from .lanes import Lane, Lanes
 from .program import Program
@@ -43,7 +44,11 @@ class EngineSession(Session):
         self._device = Device.open()
         with self._device.current():
             program = Program(path, engine, self._device, cuda_graphs, repeats=self._batches.repeats)
-        if program.tensors != self._inputs | {tensor.name: tensor.dtype for tensor in interface.outputs}:
+        takes = self._inputs | {tensor.name: tensor.dtype for tensor in interface.outputs}
+        self._takes_lengths = LENGTHS in program.tensors
+        if self._takes_lengths:  # see `take_lengths`; those that ONNX Runtime runs, too, have the graph's inputs
+            takes[LENGTHS] = takes.pop(MASK)
+        if program.tensors != takes:
             raise BundleError(f"{path} has other tensors than its manifest says; compile it again")
         # The lanes have the program, and nothing else does: when they are gone, it is.
         self._lanes = Lanes(functools.partial(Lane, program), self.provider)
@@ -62,6 +67,8 @@ class EngineSession(Session):
             lane = self._lanes.take()
             try:
                 for part, rows in self._batches.parts(inputs, plan):
+                    if self._takes_lengths:
+                        part[LENGTHS] = lengths_of(part.pop(MASK))
                     outputs = lane.run(plan.profile, part, self._outputs)
                     results.append({name: value[:rows] if value.ndim else value for name, value in outputs.items()})
             except BaseException:
