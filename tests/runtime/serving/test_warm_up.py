@@ -12,7 +12,7 @@ from w2vc_runtime.sessions.onnx_runtime import OnnxRuntimeSession
 
 def test_bundles_are_warmed_up_when_they_are_loaded(digits, monkeypatch):
     warmed = []
-    monkeypatch.setattr(OnnxRuntimeSession, "warm_up", warmed.append)
+    monkeypatch.setattr(OnnxRuntimeSession, "warm_up", lambda session: warmed.append(session))
 
     async def serve() -> None:
         models = Models(Settings(bundles=(f"digits={digits['fp32']}",), provider="cpu"), Metrics())
