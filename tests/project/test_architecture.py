@@ -27,8 +27,8 @@ PUBLIC = {
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
         "AudioError", "BeamOptions", "BundleError", "ChunkOptions", "Classification", "Embedding", "EngineError",
-        "FrameLabels", "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score",
-        "Segment", "Transcript", "VoiceActivity", "W2vcError", "Window", "Windows", "Word", "load",
+        "FrameLabels", "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining",
+        "Score", "Segment", "Transcript", "VoiceActivity", "W2vcError", "Window", "Windows", "Word", "load",
     },
 }  # fmt: skip
 
