@@ -26,9 +26,9 @@ PUBLIC = {
     },
     "w2vc_exporter": {"ExportError", "ExportOptions", "RecipeError", "RejectedError", "export"},
     "w2vc_runtime": {
-        "AudioError", "BundleError", "ChunkOptions", "Classification", "Embedding", "EngineError", "FrameLabels",
-        "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining", "Score",
-        "Segment", "Transcript", "VoiceActivity", "W2vcError", "Window", "Windows", "Word", "load",
+        "AudioError", "BeamOptions", "BundleError", "ChunkOptions", "Classification", "Embedding", "EngineError",
+        "FrameLabels", "HiddenStates", "InferenceError", "MissingExtraError", "Model", "OptionError", "Pretraining",
+        "Score", "Segment", "Transcript", "VoiceActivity", "W2vcError", "Window", "Windows", "Word", "load",
     },
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from support.voice import made_voice_model
 from w2vc_exporter import ExportOptions, export
 from w2vc_runtime import ChunkOptions, OptionError, VoiceActivity, load
 from w2vc_runtime.audio.reader import read_audio
+from w2vc_runtime.bundle import Frames
 from w2vc_runtime.chunking.chunker import Chunker
-from w2vc_runtime.chunking.plan import Plan
+from w2vc_runtime.chunking.plan import Plan, plan_for
 from w2vc_runtime.cli import main as cli
+from w2vc_runtime.features import Waveform
 
 RATE = 16000
 RANDOM = np.random.default_rng(7)
@@ -155,3 +158,10 @@ def test_a_head_that_is_cut_evenly_takes_none(tmp_path):
     keywords = export(ExportOptions("keywords", output=tmp_path / "keywords")).bundle
     with pytest.raises(OptionError, match="voice activity is for head 'ctc'"):
         load(keywords, "cpu").plan(ChunkOptions(vad=made_voice_model(tmp_path / "voice.onnx")))
+
+
+def test_it_hears_one_rate(tmp_path):
+    features = Waveform(8000, False, True)
+    manifest = SimpleNamespace(head="ctc", frames={"frames": Frames(200, 160)}, features=features, shortest=200)
+    with pytest.raises(OptionError, match="is heard at 16000 Hz, and this model is for 8000 Hz"):
+        plan_for(manifest, ChunkOptions(vad=made_voice_model(tmp_path / "voice.onnx")), None)

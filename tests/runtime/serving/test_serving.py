@@ -5,7 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import re
+import shutil
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -67,6 +72,24 @@ def test_openai_client(path, service, model):
         assert {each.id for each in client.models.list()} >= {"digits", "keywords"}
         with pytest.raises(openai.NotFoundError, match="no model of that name"):
             create(file=path, model="whisper-1")
+
+
+def test_the_clients_of_the_page_get_their_answers(service):
+    """The blocks of docs/serving.md that ask a running service."""
+    address = service.url.removeprefix("http://").rstrip("/")
+    page = (ROOT / "docs" / "serving.md").read_text().replace("127.0.0.1:8000", address)
+    page = page.replace('open("call.flac", "rb")', f'open("{SPEECH}", "rb")')
+    asked = []
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL):
+        if address not in block or (language == "sh" and shutil.which("curl") is None):
+            continue
+        command = ["bash", "-ec", block] if language == "sh" else [sys.executable, "-c", block]
+        environment = {**os.environ, "no_proxy": "*"}
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        asked.append(result.stdout)
+    assert len(asked) == (4 if shutil.which("curl") else 2)
+    assert all(SPOKEN in said or "five five five zero" in said for said in asked), asked
 
 
 def test_a_long_recording_is_answered_in_chunks(service, model):
