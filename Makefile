@@ -15,7 +15,7 @@ OLDER := $(VENV)/transformers-4
 help:
 	@echo 'make demo   export three small models, verify them, transcribe and classify recordings'
 	@echo 'make test   run the tests, of the matrix a part that has every value of every axis'
-	@echo 'make test-all   run the tests, the whole matrix included'
+	@echo 'make test-all   run the tests, the whole matrix and what takes long included'
 	@echo 'make lint   run the linters and the type checker'
 	@echo 'make native   build the native runtime, run its tests, and the examples against what is installed'
 	@echo 'make native-checks   run it under sanitizers and valgrind, fuzz it, build its wheel, cross-build it for aarch64'

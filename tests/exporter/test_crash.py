@@ -41,6 +41,7 @@ def is_whole(path: Path) -> bool:
     return {each.name for each in path.iterdir()} == {*models[0].manifest.files, "manifest.json", *REPORTS}
 
 
+@pytest.mark.full
 def test_a_kill_at_any_moment_leaves_a_whole_bundle_or_none(checkpoint, tmp_path):
     outcomes = kill(checkpoint, tmp_path, 50)
     left = [outcome["left"] for outcome in outcomes]
@@ -53,6 +54,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_bundle_or_none(checkpoint, tmp_path
     assert all(is_whole(tmp_path / name) for name in visible)
 
 
+@pytest.mark.full
 def test_a_kill_of_an_export_that_replaces_leaves_a_whole_bundle(checkpoint, tmp_path):
     outcomes = kill(checkpoint, tmp_path, 12, "--force")
     assert all(outcome["published"] for outcome in outcomes)  # at no moment is nothing there

@@ -36,7 +36,7 @@ ROUNDING = 2e-6
 ONE_OF_EACH_FAMILY = ("wav2vec2-large-960h-lv60-self", "wav2vec2-conformer-rel-pos-large", "w2v-bert-2.0")
 # Of real width, too, `make test` takes one of each family, and of the contract of Hugging Face's batches one in all.
 WIDTHS = [pytest.param(name, marks=() if name in ONE_OF_EACH_FAMILY else pytest.mark.full) for name in PUBLISHED]
-TOGETHER = ["wav2vec2-conformer-rel-pos-large", pytest.param("w2v-bert-2.0, adapter", marks=pytest.mark.full)]
+TOGETHER = ("wav2vec2-conformer-rel-pos-large", "w2v-bert-2.0, adapter")
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -97,6 +97,7 @@ def test_real_width_from_a_tenth_to_twenty_seconds(name, tmp_path):
     expect_alone(theirs, head, model, long_enough(model, 32000, 1600, 17777))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", TOGETHER)
 def test_real_width_equals_hugging_faces_padded_batch(name, tmp_path):
     architecture, head, config = PUBLISHED[name]

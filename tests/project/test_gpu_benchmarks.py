@@ -113,7 +113,7 @@ def test_arithmetic_is_counted_as_pytorch_counts_it(architecture, config):
     "script", ["engines.py", "driver.py", "plans.py", "parity.py", "speed.py", "ours.py", "layers.py"]
 )
 def test_without_a_gpu_it_is_one_line(script, folder):
-    done = run(f"{script}.py", "--output", folder / "none.json", PATH="/nowhere")
+    done = run(script, "--output", folder / "none.json", PATH="/nowhere")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -129,6 +129,7 @@ def test_an_unknown_model_is_one_line(folder):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.full
 def test_plans_and_parity_try_themselves_on_the_cpu(folder):
     pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
     arguments = ("--models", "bert-none", "--bundles", str(folder / "bundles"))
@@ -167,6 +168,7 @@ def test_plans_and_parity_try_themselves_on_the_cpu(folder):
     assert half["problem"] in shown
 
 
+@pytest.mark.full
 def test_speed_tries_itself_on_the_cpu(folder):
     speed, shown = trial("speed.py", folder, "--bundles", str(folder / "speed"))
     ways = ["PyTorch eager", "ONNX Runtime cpu, plain export", "ONNX Runtime cpu, ours"]
@@ -182,6 +184,7 @@ def test_speed_tries_itself_on_the_cpu(folder):
     assert eager == [1.0, 1.0]
 
 
+@pytest.mark.full
 def test_speed_takes_other_forms(folder):
     speed, shown = trial("speed.py", folder, "--bundles", str(folder / "speed"), "--forms", "bias by gather")
     assert [cell["form"] for cell in speed["cells"]] == ["ours"] * 6 + ["bias by gather"] * 4
@@ -194,6 +197,7 @@ def test_speed_takes_other_forms(folder):
     assert "bias by gather" in shown
 
 
+@pytest.mark.full
 def test_ours_tries_itself_on_the_cpu(folder):
     found, shown = trial("ours.py", folder)
     forms = {cell["form"]: cell for cell in found["cells"]}
@@ -235,6 +239,7 @@ def test_driver_without_a_driver_says_so_in_every_cell(folder):
     output.unlink()
 
 
+@pytest.mark.full
 def test_engines_and_layers_try_themselves_on_the_cpu(folder):
     pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has wheels for Linux on x86-64 only")
     found, shown = trial("engines.py", folder, "--bundles", str(folder / "engines"))

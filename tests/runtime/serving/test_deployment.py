@@ -31,6 +31,7 @@ def instructions() -> list[tuple[str, str]]:
     return [tuple(line.split(" ", 1)) for line in lines]
 
 
+@pytest.mark.full
 def test_the_image_has_a_service_that_answers(digits, tmp_path):
     """COPY, RUN, ENV, ENTRYPOINT and HEALTHCHECK, in a virtual environment of its own in place of the image."""
     places = {"/src": tmp_path / "src", "/bundles": tmp_path / "bundles"}
