@@ -17,7 +17,7 @@ from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.cases import feed, noise
 
-from .process import baseline, machine, memory, reset_peak
+from .process import baseline, digits, machine, memory, reset_peak
 
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3
@@ -70,8 +70,8 @@ def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[
         peak = memory("VmHWM") if reset else None
         rows.append({
             "seconds": seconds,
-            "milliseconds": _digits(1000 * taken),
-            "times_real_time": _digits(seconds / taken),
+            "milliseconds": digits(1000 * taken),
+            "times_real_time": digits(seconds / taken),
             "peak_megabytes": None if peak is None or before is None else max(0, round((peak - before) / 1e6)),
         })  # fmt: skip
     return {"provider": provider, "lengths": rows, "note": note}
@@ -104,8 +104,3 @@ def _slower(precisions: Mapping[str, Any]) -> list[str]:
             where = ", ".join(f"{row['ratio']} times as long for {row['seconds']:g} s" for row in slow)
             sentences.append(f"{precision} is slower than fp32 on this machine (provider {each['provider']}): {where}")
     return sentences
-
-
-def _digits(value: float) -> float:
-    """Three of them."""
-    return float(f"{value:.3g}")

@@ -1,4 +1,4 @@
-"""This machine, and the memory of this process."""
+"""This machine, the memory of this process, and figures as they are shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ctypes
 import gc
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,23 @@ from typing import Any
 def machine() -> dict[str, Any]:
     """Processor, cores that this process may use, and system."""
     model = platform.processor() or platform.machine()
-    cores: Sequence[int] | set[int] = range(os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        cores = os.sched_getaffinity(0)
     info = Path("/proc/cpuinfo")
     if info.is_file():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    return {"processor": model, "cores": len(cores), "system": f"{platform.system()} {platform.machine()}"}
+    return {"processor": model, "cores": len(cores()), "system": f"{platform.system()} {platform.machine()}"}
+
+
+def cores() -> list[int]:
+    """What this process may run on; of a system that does not tell, their number counts."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def digits(value: float) -> float:
+    """A figure to three digits."""
+    return float(f"{value:.3g}")
 
 
 def baseline() -> int | None:

@@ -27,7 +27,7 @@ from w2vc_runtime.sessions.select import PROVIDERS, survey
 from w2vc_runtime.system.memory import shortage
 from w2vc_runtime.system.version import own_version
 
-from .process import machine
+from .process import cores, digits, machine
 from .recommend import recommended, untrusted
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -119,7 +119,7 @@ class Sweep:
         for name, values, least, most in (
             ("--seconds", options.seconds, 0.1, LONGEST_SECONDS),
             ("--batch", options.batches, 1, MOST_CLIPS),
-            ("--threads", options.threads or (), 1, len(_cores())),
+            ("--threads", options.threads or (), 1, len(cores())),
         ):
             for value in values:
                 if not least <= value <= most:
@@ -129,8 +129,7 @@ class Sweep:
                 raise OptionError(f"unknown provider {name!r}; known: {', '.join(PROVIDERS)}")
 
     def _settings(self) -> Iterator[Setting]:
-        cores = len(_cores())
-        threads = self._options.threads or tuple(dict.fromkeys((1, cores)))
+        threads = self._options.threads or tuple(dict.fromkeys((1, len(cores()))))
         passed: list[W2vcError] = []
         found = False
         for graph in self._graphs():
@@ -172,7 +171,7 @@ class Sweep:
             **asdict(setting),
             "path": sys.path,
             "bundle": str(self._bundle.path),
-            "cores": _cores()[: setting.threads],
+            "cores": cores()[: setting.threads],
             "cells": cells,
         }
         answered = 0
@@ -221,9 +220,9 @@ def _row(setting: Setting, seconds: float, batch: int, found: dict[str, Any]) ->
     median = statistics.median(runs)
     return {
         **row,
-        "milliseconds": _digits(1000 * median),
-        "least": _digits(1000 * runs[0]),
-        "times_real_time": _digits(batch * seconds / median),
+        "milliseconds": digits(1000 * median),
+        "least": digits(1000 * runs[0]),
+        "times_real_time": digits(batch * seconds / median),
         "spread": round(_spread(runs) / median, 3),
         "peak_megabytes": None if found["peak"] is None else round(found["peak"] / 1e6),
     }
@@ -235,15 +234,3 @@ def _spread(runs: Sequence[float]) -> float:
         return 0.0
     low, _, high = statistics.quantiles(runs, n=4, method="inclusive")
     return high - low
-
-
-def _digits(value: float) -> float:
-    """Three of them."""
-    return float(f"{value:.3g}")
-
-
-def _cores() -> list[int]:
-    """What this process may run on; of a system that does not tell, their number counts."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
