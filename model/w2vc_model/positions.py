@@ -37,7 +37,8 @@ class RelativePositions(nn.Module):
 
     def forward(self, frames: int) -> Tensor:
         """Return [2 * frames, hidden]: row r holds the encoding of offset ``frames - 1 - r``."""
-        offset = (frames - 1) - torch.arange(2 * frames, device=self.inverse_frequency.device)
+        # Of bounds: a length that meets a tensor would have to be copied to the GPU in every run.
+        offset = -torch.arange(1 - frames, frames + 1, device=self.inverse_frequency.device)
         angle = offset[:, None].to(torch.float32) * self.inverse_frequency
         return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)
 

@@ -263,9 +263,14 @@ def pad(graph: Graph, input: Traced, pad: Sequence[int], *, result: Tensor, **_:
     return graph.op("Pad", input, graph.integers(sizes))
 
 
-def arange(graph: Graph, end: int, *, result: Tensor, **_: Any) -> ir.Value:
-    zero, one = (graph.value(number, torch.int64) for number in (0, 1))
-    return graph.op("Range", zero, graph.op("Squeeze", end), one)
+def arange(graph: Graph, *bounds: int, result: Tensor, **_: Any) -> ir.Value:
+    """Whole numbers from 0, or from the first of two bounds, up to the last one."""
+    numbers = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)
+    scalars = (
+        graph.op("Squeeze", number) if isinstance(number, Length) else graph.value(number, torch.int64)
+        for number in numbers
+    )
+    return graph.op("Range", *scalars)
 
 
 def to(graph: Graph, input: Traced, *_: Any, result: Tensor, **__: Any) -> ir.Value:

@@ -63,7 +63,9 @@ CASES: dict[str, Callable[[Small, Tensor, Tensor], Tensor]] = {
     "add": lambda m, x, mask: x + 1.5 + m.scale,
     "and": lambda m, x, mask: ((x > 0) & (x <= 1)).to(torch.float32),
     "any": lambda m, x, mask: (x > 1).any(1, keepdim=True).to(torch.float32) + (x > 9).any().to(torch.float32),
-    "arange": lambda m, x, mask: torch.arange(2 * x.shape[1] - 3, device=x.device).to(torch.float32),
+    "arange": lambda m, x, mask: torch.cat(
+        (torch.arange(2 * x.shape[1] - 3, device=x.device), torch.arange(1 - x.shape[1], x.shape[1] + 2))
+    ).to(torch.float32),
     "argmax": lambda m, x, mask: x.argmax(dim=-1).to(torch.float32),
     "batch_norm": lambda m, x, mask: F.batch_norm(
         x.transpose(1, 2), m.shift, m.scale, m.scale, m.shift, False, 0.1, 1e-3
