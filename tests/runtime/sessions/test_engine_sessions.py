@@ -77,7 +77,7 @@ def batches() -> Batches:
     output = SimpleNamespace(shape=("batch", "frames"))
     features = SimpleNamespace(name="input_features", shape=("batch", "frames", 80))
     mask = SimpleNamespace(name="mask", shape=("batch", "pairs"))
-    contract = {"padding": "padding-invariant", "features": SimpleNamespace(padding_value=1.5)}
+    contract = {"invariant": True, "frames": {}, "features": SimpleNamespace(padding_value=1.5)}
     return Batches(engine, SimpleNamespace(inputs=[features, mask], outputs=[output], **contract))
 
 

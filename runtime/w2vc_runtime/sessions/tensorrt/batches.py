@@ -8,18 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from w2vc_runtime.bundle import Engine, Frames, Interface
+from w2vc_runtime.bundle import Engine, Interface
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.errors import InferenceError
-
-# Lengths between one power of two and the next: padding to one of them adds an eighth at most.
-BUCKETS = 8
-
-
-def bucket(length: int) -> int:
-    """The next length of those that batches are padded to."""
-    step = max(1, (1 << (length - 1).bit_length()) // (2 * BUCKETS))
-    return -(-length // step) * step
+from w2vc_runtime.sessions.lengths import Lengths
 
 
 def lengths_of(mask: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -51,7 +43,7 @@ class Batches:
     output is of the batch as a whole. A batch that is longer than all profiles is refused.
 
     Under the contract ``padding-invariant``, by which padding changes nothing, lengths are padded to the next of a few
-    (`bucket`), so that what is compiled or recorded for a length is of use again; and where no profile starts as short
+    (`Lengths`), so that what is compiled or recorded for a length is of use again; and where no profile starts as short
     as the batch, it is padded to the shortest that is longer.
 
     repeats: whether lengths are padded to a few.
@@ -59,13 +51,12 @@ class Batches:
 
     def __init__(self, engine: Engine, interface: Interface) -> None:
         self._engine = engine
-        self._pads = interface.padding == "padding-invariant"
+        self._pads = interface.invariant
         self._features = interface.inputs[0].name
-        self._value = interface.features.padding_value
         self._parts = all(tensor.shape for tensor in interface.outputs)
         self._interface = interface
-        # A time mask is on another axis than the features, and is padded by its own measure.
-        self.repeats = self._pads and len({tensor.shape[1] for tensor in interface.inputs}) == 1
+        self._lengths = Lengths(interface)
+        self.repeats = self._lengths.repeat
 
     def plan(self, inputs: Arrays) -> Plan:
         """Choose for a batch; raise `InferenceError` where no profile takes it."""
@@ -78,7 +69,7 @@ class Batches:
             longer = padded != sizes
             if self.repeats:
                 for name, (length, *rest) in padded.items():
-                    padded[name] = [min(bucket(length), max(length, shapes[name][2][1])), *rest]
+                    padded[name] = [min(self._lengths.next(length), max(length, shapes[name][2][1])), *rest]
             if any(s > most for name in sizes for s, most in zip(sizes[name], shapes[name][2][1:])):
                 continue
             if longer and not self._pads:
@@ -109,40 +100,20 @@ class Batches:
 
     def cut(self, outputs: Arrays, inputs: Arrays) -> Arrays:
         """Outputs without the padding of `parts`, as far as they are on an axis that the inputs have."""
-        given: dict[str | int, int] = {}
-        for each in self._interface.inputs:
-            given |= dict(zip(each.shape, inputs[each.name].shape))
-        result = {}
-        for tensor in self._interface.outputs:
-            axis = tensor.shape[1] if len(tensor.shape) > 1 else None
-            value = outputs[tensor.name]
-            result[tensor.name] = value if axis is None or axis not in given else value[:, : given[axis]]
-        return result
+        return self._lengths.cut(outputs, inputs)
 
     def every(self) -> Iterator[Arrays]:
         """One silent clip of every length that batches are padded to; without that, of each profile's typical one."""
-        rate = self._interface.sampling_rate
-        # Lengths of the inputs: samples, or frames that are made of some.
-        frames = self._interface.frames.get(str(self._interface.inputs[0].shape[1]), Frames(field=1, step=1))
         lengths: set[int] = set()
         for profile in self._engine.profiles:
-            least, typical, most = (frames.count(round(seconds * rate)) for seconds in profile.seconds)
-            if not self.repeats:
-                lengths.add(typical)
-                continue
-            while least < most:
-                lengths.add(min(bucket(least), most))
-                least = bucket(least) + 1
-            lengths.add(most)
-        for length in sorted(lengths):
-            yield self._interface.feed([np.zeros((length - 1) * frames.step + frames.field, np.float32)])
+            seconds = (round(each * self._interface.sampling_rate) for each in profile.seconds)
+            least, typical, most = map(self._lengths.steps, seconds)
+            lengths |= set(self._lengths.up_to(least, most)) if self.repeats else {typical}
+        return self._lengths.silent(sorted(lengths))
 
     def _fit(self, name: str, value: NDArray, rows: int, sizes: Sequence[int]) -> NDArray:
         """Rows of an input, padded in time, and up to so many of them."""
-        if list(value.shape[1:]) != list(sizes):
-            fill = self._value if name == self._features else 0
-            padding = [(0, 0), *((0, most - size) for most, size in zip(sizes, value.shape[1:]))]
-            value = np.pad(value, padding, constant_values=fill)
+        value = self._lengths.fit(name, value, list(sizes))
         if len(value) < rows:
             value = np.concatenate([value, np.repeat(value[:1], rows - len(value), axis=0)])
         return np.ascontiguousarray(value)
