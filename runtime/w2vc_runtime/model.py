@@ -324,6 +324,8 @@ def load(
     warm_up: bool = False,
     decoder: str = "greedy",
     beam: BeamOptions | None = None,
+    *,
+    cuda_graphs: bool = False,
 ) -> Model:
     """Load a bundle that ``w2vc-export`` wrote, after checking every file against its manifest.
 
@@ -333,13 +335,14 @@ def load(
     logger ``w2vc`` what was passed over. precision: which graph of the bundle; by default its first. warm_up: do
     beforehand what an engine does for the first clips of each length, so that a service is fast from its first answer.
     decoder: for head ``ctc``, ``greedy`` or ``beam``, which searches as ``beam`` says, by default with the language
-    model of the bundle where it has one. Raises `BundleError` (missing, damaged or too new), `OptionError` (no such
-    provider here, options that do not fit) or `MissingExtraError`.
+    model of the bundle where it has one. cuda_graphs: let provider ``cuda`` record small batches, for half their time;
+    on trial, see docs/providers.md. Raises `BundleError` (missing, damaged or too new), `OptionError` (no such provider
+    here, options that do not fit) or `MissingExtraError`.
     """
     read = Bundle.read(Path(bundle))
     read.check()
     decodes = decoder_of(read, decoder, beam)
-    session = CheckedSession(open_bundle(read, read.graph(precision), provider), read.interface)
+    session = CheckedSession(open_bundle(read, read.graph(precision), provider, cuda_graphs), read.interface)
     if warm_up:
         session.warm_up()
     return Model(read.manifest, session, Footprint.of(read, session.provider), decodes)

@@ -12,7 +12,7 @@ import pytest
 
 from w2vc_runtime.bundle import Bundle, Graph, Manifest
 from w2vc_runtime.engines import identity
-from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.sessions import onnx_runtime_cuda
 from w2vc_runtime.system.gpu import Gpu
 
 
@@ -43,11 +43,11 @@ class StandIn:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A machine that has a GPU, and ONNX Runtime with CUDA; returns their names, which may be changed."""
-    available = [onnx_runtime.CUDA, "CPUExecutionProvider"]
+    available = [onnx_runtime_cuda.CUDA, "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(onnxruntime, "InferenceSession", StandIn)
     monkeypatch.setattr(StandIn, "made", [])
-    for module in (onnx_runtime, identity):
+    for module in (onnx_runtime_cuda, identity):
         monkeypatch.setattr(module, "find_gpu", lambda: Gpu("NVIDIA L4", "sm89", 58))
     return available
 

@@ -64,15 +64,16 @@ class GraphFile:
     """A graph to run.
 
     written_for: the provider that it is written for; None for nothing in particular. bundle: the bundle that it belongs
-    to; None for a standalone file, which has no engines.
+    to; None for a standalone file, which has no engines. cuda_graphs: whether provider ``cuda`` records small batches.
     """
 
     path: Path
     precision: str
     written_for: str | None
     bundle: Bundle | None = None
+    cuda_graphs: bool = False
 
     @classmethod
-    def of(cls, bundle: Bundle, graph: Graph) -> GraphFile:
+    def of(cls, bundle: Bundle, graph: Graph, cuda_graphs: bool = False) -> GraphFile:
         """A graph of a bundle."""
-        return cls(bundle.file(graph), graph.precision, graph.provider, bundle)
+        return cls(bundle.file(graph), graph.precision, graph.provider, bundle, cuda_graphs)

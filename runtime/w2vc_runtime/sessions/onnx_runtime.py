@@ -1,32 +1,22 @@
-"""ONNX Runtime, on the CPU and on NVIDIA GPUs. docs/providers.md has the reason of every setting."""
+"""ONNX Runtime, and its CPU provider. docs/providers.md has the reason of every setting."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from w2vc_runtime.errors import BundleError, InferenceError, MissingExtraError, OptionError
-from w2vc_runtime.system.gpu import find_gpu
 
 from .base import Arrays, GraphFile, Session, closed, long_clips
 
 CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 EXTRAS = {"cpu": "cpu", "cuda": "gpu"}  # of w2vc, that bring an ONNX Runtime with the provider
 FATAL = 4  # of ONNX Runtime's levels of logging; its errors are raised as well
 # With several threads, 1.22 to 1.24 were seen to compute clips of 2 to 4 frames wrong on a CPU with AMX, and those
 # before 1.23 to round convolutions by the length of the batch, of which bytes make much; see docs/providers.md.
 INT8_SINCE = (1, 25)
-CUDA_OPTIONS = {
-    "arena_extend_strategy": "kSameAsRequested",
-    "cudnn_conv_algo_search": "HEURISTIC",
-    "cudnn_conv1d_pad_to_nc1d": "1",
-    "use_tf32": "0",
-}
 
 
 class OnnxRuntimeSession(Session):
@@ -76,13 +66,16 @@ class OnnxRuntimeSession(Session):
         session = self._session
         if session is None:
             raise closed(self.provider)
-        options = self._long if long_clips(inputs) else self._short
         try:
-            return dict(zip(self._outputs, session.run(self._outputs, inputs, options)))
+            return self._compute(session, inputs)
         except Exception as error:  # see above
             shape = list(next(iter(inputs.values())).shape)
             reason = str(error).splitlines()[0]
             raise InferenceError(f"provider {self.provider!r} failed on an input of shape {shape}: {reason}") from error
+
+    def _compute(self, session: Any, inputs: Arrays) -> Arrays:
+        options = self._long if long_clips(inputs) else self._short
+        return dict(zip(self._outputs, session.run(self._outputs, inputs, options)))
 
     def close(self) -> None:
         self._session = None
@@ -122,22 +115,3 @@ def check_int8() -> None:
 
 def open_cpu(graph: GraphFile) -> OnnxRuntimeSession:
     return OnnxRuntimeSession(graph.path, "cpu", CPU)
-
-
-def check_cuda(graph: GraphFile) -> None:
-    """Raise `OptionError` or `MissingExtraError` where ONNX Runtime has no CUDA here."""
-    if CUDA not in import_onnxruntime("cuda").get_available_providers():
-        raise OptionError("provider 'cuda' is not in this onnxruntime; pip install 'w2vc[gpu]' has it")
-    try:
-        find_gpu()
-    except OptionError as error:
-        raise OptionError(f"provider 'cuda' cannot start: {error}") from error
-
-
-def open_cuda(graph: GraphFile) -> OnnxRuntimeSession:
-    # The libraries of NVIDIA's wheels, where they are installed: the loader does not look there by itself.
-    preload = getattr(import_onnxruntime("cuda"), "preload_dlls", None)  # from 1.21 on
-    if preload is not None:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints which it does not find
-            preload()
-    return OnnxRuntimeSession(graph.path, "cuda", CUDA, options=CUDA_OPTIONS)

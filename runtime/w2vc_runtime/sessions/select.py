@@ -12,7 +12,7 @@ from pathlib import Path
 from w2vc_runtime.bundle import Bundle, Graph
 from w2vc_runtime.errors import OptionError, W2vcError
 
-from . import engine, onnx_runtime, openvino
+from . import engine, onnx_runtime, onnx_runtime_cuda, openvino
 from .base import GraphFile, Session
 
 X86 = ("x86_64", "AMD64")
@@ -33,7 +33,7 @@ class Provider:
 
 PROVIDERS = {
     "cpu": Provider(onnx_runtime.check_cpu, onnx_runtime.open_cpu),
-    "cuda": Provider(onnx_runtime.check_cuda, onnx_runtime.open_cuda),
+    "cuda": Provider(onnx_runtime_cuda.check, onnx_runtime_cuda.open_graph),
     "tensorrt": Provider(partial(engine.check, "tensorrt"), partial(engine.open_graph, "tensorrt")),
     "tensorrt-rtx": Provider(partial(engine.check, "tensorrt-rtx"), partial(engine.open_graph, "tensorrt-rtx")),
     "openvino": Provider(openvino.check, openvino.open_graph),
@@ -55,13 +55,13 @@ def open_session(path: Path, provider: str, precision: str = "fp32", written_for
     return _open(GraphFile(path, precision, written_for), provider)
 
 
-def open_bundle(bundle: Bundle, graph: Graph, provider: str) -> Session:
+def open_bundle(bundle: Bundle, graph: Graph, provider: str, cuda_graphs: bool = False) -> Session:
     """Load a graph of a bundle, or the engine that was compiled from it, on a provider.
 
     provider: ``auto``, or a name of `PROVIDERS`, which then either runs it or raises `OptionError`, `MissingExtraError`
-    or `BundleError`. ``auto`` takes the first of `survey` that loads.
+    or `BundleError`. ``auto`` takes the first of `survey` that loads. cuda_graphs: see `load`.
     """
-    return _open(GraphFile.of(bundle, graph), provider)
+    return _open(GraphFile.of(bundle, graph, cuda_graphs), provider)
 
 
 def survey(bundle: Bundle, graph: Graph) -> dict[str, W2vcError | None]:

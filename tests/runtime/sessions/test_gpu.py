@@ -21,6 +21,7 @@ from w2vc_runtime import W2vcError, load
 from w2vc_runtime.bundle import Bundle
 from w2vc_runtime.engines import BACKENDS, EngineOptions, compile_bundle
 from w2vc_runtime.sessions.base import Session
+from w2vc_runtime.sessions.select import open_bundle, open_session
 from w2vc_runtime.system.gpu import find_gpu
 from w2vc_runtime.verify.again import verify_bundle
 
@@ -33,6 +34,8 @@ PROVIDERS = ("cuda", *BACKENDS)
 PROFILES = ("seconds={least!r}:2:5,batch=1:2:4", "seconds=5:10:13,batch=1:1:2")
 LONGEST, CLIPS = 13, 4
 SAME = 1e-4
+# Another length is another order of adding.
+RECORDED = {"fp32": 1e-4, "fp16": 2e-2}
 FAMILIES = (
     Cell("wav2vec2-stable", "layer", "ctc"),
     Cell("conformer-relative", "layer", "ctc"),
@@ -102,17 +105,40 @@ def test_a_plan_that_was_compiled_here_hears_the_digits(bundle, backend, precisi
         assert model(DEMO_AUDIO / name).text == text
 
 
+def expect_cuda() -> None:
+    if "CUDAExecutionProvider" not in pytest.importorskip("onnxruntime").get_available_providers():
+        pytest.skip("this onnxruntime has no CUDA; pip install onnxruntime-gpu")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_family_is_within_its_budget(family, provider, precision):
     if provider in BACKENDS:
         pytest.importorskip(BACKENDS[provider].module)
-    elif "CUDAExecutionProvider" not in pytest.importorskip("onnxruntime").get_available_providers():
-        pytest.skip("this onnxruntime has no CUDA; pip install onnxruntime-gpu")
+    else:
+        expect_cuda()
+    if (provider, precision) == ("cuda", "bf16"):
+        pytest.skip("ONNX Runtime has no convolutions in bf16")
     (outcome,) = verify_bundle(family, provider, precision)
     assert outcome.verdict is not None, outcome.reason
     assert outcome.provider == provider
     assert not outcome.problems
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_what_cuda_records_is_what_it_computes(family, precision):
+    """Graphs of ONNX Runtime: shapes take turns, with other sound each time, and what is not recorded in between."""
+    expect_cuda()
+    bundle = Bundle.read(family)
+    graph = bundle.graph(precision)
+    recording = open_bundle(bundle, graph, "cuda", cuda_graphs=True)
+    plain = open_session(bundle.file(graph), "cuda", precision)
+    for turn in range(5):
+        for seconds in ((1,), (2, 1), (13,), (3, 2, 1), (9, 9, 9)):
+            batch = inputs(family, *seconds, seed=turn)
+            actual, expected = logits(recording, batch), logits(plain, batch)
+            assert difference(actual[:, : expected.shape[1]], expected) < RECORDED[precision], (turn, seconds)
+    assert len(recording._recorded) == 4
 
 
 def test_threads_of_one_session_get_the_answers_of_one(bundle, backend):

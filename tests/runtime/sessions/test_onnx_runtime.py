@@ -13,7 +13,7 @@ import pytest
 
 from support.gpu_providers import StandIn, stand_in
 from w2vc_runtime import MissingExtraError, OptionError, load
-from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.sessions import onnx_runtime_cuda
 from w2vc_runtime.system import gpu
 from w2vc_runtime.system.cache import cache_folder
 
@@ -35,7 +35,7 @@ def test_cuda_is_kept_from_searching_and_from_hoarding(gpus, digits):
     assert load(digits["fp16"], "cuda").provider == "cuda"
     (made,) = StandIn.made
     assert made.path == digits["fp16"] / "model_fp16.onnx"
-    assert made.given == {onnx_runtime.CUDA: CUDA_OPTIONS}
+    assert made.given == {onnx_runtime_cuda.CUDA: CUDA_OPTIONS}
     assert made.arguments["enable_fallback"] == 0
 
 

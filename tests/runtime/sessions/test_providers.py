@@ -17,7 +17,7 @@ from w2vc_runtime import BundleError, MissingExtraError, OptionError, load
 from w2vc_runtime.bundle import Bundle, Engine, EngineProfile, Manifest
 from w2vc_runtime.cli import main as run_cli
 from w2vc_runtime.engines import BACKENDS, identity
-from w2vc_runtime.sessions import onnx_runtime
+from w2vc_runtime.sessions import onnx_runtime_cuda
 from w2vc_runtime.sessions.select import PROVIDERS, open_bundle, open_session, survey
 from w2vc_runtime.sessions.tensorrt import session
 from w2vc_runtime.system.gpu import Gpu
@@ -153,7 +153,7 @@ def test_auto_falls_through_to_what_loads_and_says_what_did_not(gpus, digits, mo
     real = onnxruntime.InferenceSession
 
     def start(path, configuration, **arguments):
-        if arguments["providers"][0][0] == onnx_runtime.CUDA:
+        if arguments["providers"][0][0] == onnx_runtime_cuda.CUDA:
             raise RuntimeError("CUDA failure 35")
         return real(path, configuration, **arguments)
 
@@ -213,7 +213,7 @@ def test_info_says_what_auto_takes_and_why_not_the_others(gpus, digits, capsys, 
     )
     assert rows["not openvino"] == "this is not an x86 CPU"
     assert rows["not cpu"] == "it would work; cuda comes first"
-    gpus.remove(onnx_runtime.CUDA)
+    gpus.remove(onnx_runtime_cuda.CUDA)
     rows = shown()
     assert rows["auto provider"] == "cpu"
     assert rows["not cuda"].startswith("provider 'cuda' is not in this onnxruntime")
