@@ -76,7 +76,7 @@ def write_graph(read: Subject, precision: str, path: Path) -> None:
     if precision in ("int8", MIXED):
         QuantizeStatic(defaultdict(lambda: 3.0))(model)
     if precision in HALVES or precision == MIXED:
-        ReducePrecision(HALVES.get(precision, ir.DataType.FLOAT16))(model)
+        ReducePrecision(HALVES.get(precision, ir.DataType.FLOAT16), inside=fitted.FORMS[None].inside)(model)
     write(model, path.with_name("reduced.onnx"))
 
 

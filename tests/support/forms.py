@@ -182,6 +182,12 @@ FORMS = {
             graph=True,
         ),
         Form(
+            "for cuda",
+            "as `w2vc-export --provider cuda` writes it: norms and softmax take and give half, and keep fp32 inside",
+            lambda: patch.dict(FITTED, {None: replace(FITTED["cuda"], static=False, steady=True)}),
+            graph=True,
+        ),
+        Form(
             "one addend",
             "bias and mask are added before the scores",
             lambda: patch.object(SelfAttention, "forward", _one_addend),

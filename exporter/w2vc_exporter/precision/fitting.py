@@ -136,7 +136,7 @@ class Fitting:
     def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:
         model, counted = self._load(), dict[str, int]()
         if self.precision in HALVES:
-            reduce = ReducePrecision(HALVES[self.precision], keep)
+            reduce = ReducePrecision(HALVES[self.precision], keep, self.form.inside)
             reduce(model)
             counted = dict(sorted(reduce.kept.items()))
         elif self.precision == "int8":
@@ -160,7 +160,7 @@ class Fitting:
 
     def _large(self) -> dict[str, float]:
         """Nodes that give or take values past the half range, less the margin, and how large they get."""
-        rule = ReducePrecision(HALVES[self.precision])
+        rule = ReducePrecision(HALVES[self.precision], inside=self.form.inside)
         rule(self._load())
         producers: dict[str, ir.Node] = {}
         for node in self._load().graph:

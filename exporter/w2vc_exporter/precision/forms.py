@@ -18,12 +18,15 @@ class Form:
     static: whether int8 has scales measured beforehand (`QuantizeStatic`), or finds them in what comes by
     (`QuantizeMatMul`), for which ONNX Runtime's CPU provider has kernels and no other has. The latter always comes with
     ``products``: half of the arithmetic of a short clip is in the front end.
+    inside: whether norms and softmax take and give half precision and keep fp32 inside, as kernels of CUDA do
+    (`ReducePrecision`).
     steady: whether int8 comes with `SteadySums`: CPUs add in another order for another length, and bytes make it count.
     session: the provider that the graph is judged on besides ONNX Runtime's on the CPU; None for no other.
     """
 
     products: bool = False
     static: bool = False
+    inside: bool = False
     steady: bool = True
     session: str | None = None
 
@@ -39,7 +42,7 @@ class Form:
 FORMS: dict[str | None, Form] = {
     None: Form(),
     "cpu": Form(),
-    "cuda": Form(static=True, steady=False),
+    "cuda": Form(static=True, inside=True, steady=False),
     "tensorrt": Form(static=True, steady=False),
     "openvino": Form(products=True, static=True, session="openvino"),
 }

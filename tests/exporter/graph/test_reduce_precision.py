@@ -15,8 +15,8 @@ from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 from w2vc_runtime.bundle import Bundle
 
 
-def reduce(graph: ir.Model) -> tuple[onnx.ModelProto, ReducePrecision]:
-    rewrite = ReducePrecision()
+def reduce(graph: ir.Model, inside: bool = False) -> tuple[onnx.ModelProto, ReducePrecision]:
+    rewrite = ReducePrecision(inside=inside)
     assert rewrite(graph).modified
     proto = ir.to_proto(graph)
     onnx.checker.check_model(proto, full_check=True)
@@ -59,6 +59,17 @@ def test_products_and_the_mask_are_half_and_norm_and_softmax_are_not():
     assert rewrite.kept == {"LayerNormalization": 1, "Softmax": 1}
     np.testing.assert_allclose(run(proto, x=x), expected, atol=2e-3)
     assert run(proto, x=x).dtype == np.float32
+
+
+def test_norm_and_softmax_are_half_for_kernels_that_keep_fp32_inside():
+    """With one cast at each end, and the values of the form whose norms are in fp32."""
+    (x,) = clips(24)
+    x = x.reshape(3, 8)
+    proto, rewrite = reduce(attention(), inside=True)
+    assert set(computes_in(proto).values()) == {TensorProto.FLOAT16}
+    assert not rewrite.kept
+    assert sum(node.op_type == "Cast" for node in proto.graph.node) == 2
+    np.testing.assert_allclose(run(proto, x=x), run(attention(), x=x), atol=2e-3)
 
 
 def test_weights_are_stored_once_in_the_type_that_uses_them():

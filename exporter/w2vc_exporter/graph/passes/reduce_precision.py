@@ -5,6 +5,8 @@
    arithmetic of a masked norm, up to the next convolution, product or activation). What feeds a softmax does not:
    scores, position bias and mask are added in half precision, since a bias of [heads, frames, frames] in fp32 would be
    the largest tensor of the graph.
+   With ``inside``, layer norms and softmax take and give half precision, for a backend whose kernels keep fp32 inside:
+   casts around them are kernels of their own there.
 2. An operator with a constant beyond the half range stays in fp32, and so does one that the caller names.
 3. An operator that only moves data takes the precision of what it moves.
 4. Everything else computes in half precision. Casts are put where the two meet, one for each value; weights are stored
@@ -34,6 +36,7 @@ STATISTICS = frozenset({
     "Sin", "Cos", "Div",
 })  # fmt: skip
 KEPT = NORMS | SOFTMAX | STATISTICS
+INSIDE = SOFTMAX | {"LayerNormalization"}
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Where", "Neg", "Cast", "Max", "Min", "Clip", "Abs"})
 MOVES = frozenset({
     "Reshape", "Transpose", "Slice", "Concat", "Split", "Squeeze", "Unsqueeze", "Expand", "Gather", "Identity", "Pad",
@@ -43,14 +46,17 @@ FLOAT = ir.DataType.FLOAT
 
 
 class ReducePrecision(ir.passes.InPlacePass):
-    """The rewrite above. keep: names of nodes that stay. After a call, ``kept`` counts what computes in fp32.
+    """The rewrite above. keep: names of nodes that stay. inside: see there.
 
-    ``names`` are the nodes that do.
+    After a call, ``kept`` counts what computes in fp32, and ``names`` are the nodes that do.
     """
 
-    def __init__(self, dtype: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = ()) -> None:
+    def __init__(
+        self, dtype: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = (), inside: bool = False
+    ) -> None:
         super().__init__()
         self.dtype = dtype
+        self.operators = KEPT - INSIDE if inside else KEPT
         self.keep = frozenset(keep)
         self.kept: Counter[str] = Counter()
         self.names: frozenset[str] = frozenset()
@@ -59,7 +65,7 @@ class ReducePrecision(ir.passes.InPlacePass):
         graph = model.graph
         nodes = [node for node in graph if _is_float(node)]
         largest = float(np.finfo(np.float16 if self.dtype == ir.DataType.FLOAT16 else np.float32).max)
-        full = _full_precision(nodes, largest, self.keep)
+        full = _full_precision(nodes, largest, self.keep, self.operators)
         rewrite = _Rewrite(graph, self.dtype)
         for node in nodes:
             rewrite.node(node, full=node in full)
@@ -74,9 +80,11 @@ def _is_float(node: ir.Node) -> bool:
     return any(value is not None and value.dtype == FLOAT for value in (*node.inputs, *node.outputs))
 
 
-def _full_precision(nodes: list[ir.Node], largest: float, keep: Collection[str]) -> set[ir.Node]:
-    """The nodes that stay in fp32."""
-    full = {node for node in nodes if node.op_type in KEPT or node.name in keep or _overflows(node, largest)}
+def _full_precision(
+    nodes: list[ir.Node], largest: float, keep: Collection[str], operators: Collection[str]
+) -> set[ir.Node]:
+    """The nodes that stay in fp32. operators: those that do wherever they are."""
+    full = {node for node in nodes if node.op_type in operators or node.name in keep or _overflows(node, largest)}
     statistic = {node for node in nodes if node.op_type in STATISTICS}
     for node in nodes:  # in topological order: forwards along statistics
         if node.op_type in ELEMENTWISE | MOVES and any(producer in statistic for producer in _producers(node)):
