@@ -6,7 +6,7 @@
 The digits in fp16, one plan of TensorRT-RTX for each target and one for none in particular; where TensorRT is
 installed, its plan for the GPU at hand. Of each: whether w2vc would run it by its identity, what TensorRT answers about
 its first bytes (``get_engine_validity``), seconds to load and of the first two calls, and how far its answer is from
-ONNX Runtime's on the CPU. What w2vc refuses is loaded all the same: does TensorRT refuse it, too?
+ONNX Runtime's on the CPU. What w2vc refuses by its identity is loaded all the same: does TensorRT refuse it, too?
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Any
 
 import bundles
 import numpy as np
-from harness import Cell, Measure, Report, parser, run, serve
+from harness import Cell, Measure, Report, one_line, parser, run, serve
 from plans import find, opened, refusal
 
 from w2vc_runtime.bundle import Bundle, Engine
 from w2vc_runtime.engines import BACKENDS
+from w2vc_runtime.errors import W2vcError
 from w2vc_runtime.sessions.select import open_session
 
 DIGITS = "digits"
@@ -87,7 +88,10 @@ def measuring(job: Cell) -> Measure:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["XDG_CACHE_HOME"] = cache
             start = time.perf_counter()
-            session = opened(bundle, manifest, engine, job["device"])
+            try:
+                session = opened(bundle, manifest, engine, job["device"])
+            except W2vcError as error:  # and what TensorRT said of it stays
+                return {**found, "problem": one_line(error)}
             found["load"], found["calls"] = time.perf_counter() - start, []
             for _ in range(2):
                 start = time.perf_counter()

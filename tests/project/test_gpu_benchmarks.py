@@ -110,7 +110,7 @@ def test_arithmetic_is_counted_as_pytorch_counts_it(architecture, config):
 
 
 @pytest.mark.parametrize(
-    "script", ["engines.py", "driver.py", "plans.py", "parity.py", "speed.py", "ours.py", "layers.py"]
+    "script", ["engines.py", "driver.py", "plans.py", "parity.py", "speed.py", "kernels.py", "ours.py", "layers.py"]
 )
 def test_without_a_gpu_it_is_one_line(script, folder):
     done = run(script, "--output", folder / "none.json", PATH="/nowhere")
@@ -310,3 +310,14 @@ def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch):
     assert own_version() == importlib.metadata.version("w2vc")
     monkeypatch.setattr("w2vc_runtime.system.version.version", absent)
     assert own_version() == "0+unknown"
+
+
+@pytest.mark.full
+def test_kernels_tries_itself_on_the_cpu(folder):
+    """What PyTorch's profiler sees there is what PyTorch runs, and no GPU."""
+    found, shown = trial("kernels.py", folder, "--bundles", str(folder / "speed"))
+    ways = ["PyTorch eager", "ONNX Runtime cpu, plain export", "ONNX Runtime cpu, ours"]
+    assert [cell["way"] for cell in found["cells"]] == ways
+    eager = found["cells"][0]
+    assert 0 < sum(each["ms"] for each in eager["kernels"]) <= eager["busy_ms"]
+    assert "aten::addmm" in shown
