@@ -342,6 +342,8 @@ def load(
     read = Bundle.read(Path(bundle))
     read.check()
     decodes = decoder_of(read, decoder, beam)
+    if cuda_graphs and provider != "cuda":
+        raise OptionError(f"cuda_graphs is for provider 'cuda', and not for {provider!r}")
     session = CheckedSession(open_bundle(read, read.graph(precision), provider, cuda_graphs), read.interface)
     if warm_up:
         session.warm_up()

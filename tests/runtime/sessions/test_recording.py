@@ -186,6 +186,8 @@ def test_graphs_are_recorded_where_they_are_asked_for(gpus, digits):
         load(digits["fp32"], "cuda", cuda_graphs=asked)
         (made,) = StandIn.made
         assert ("enable_cuda_graph" in made.given[onnx_runtime_cuda.CUDA]) == asked
+    with pytest.raises(OptionError, match=r"^cuda_graphs is for provider 'cuda', and not for 'auto'$"):
+        load(digits["fp32"], "auto", cuda_graphs=True)
 
 
 def test_bf16_is_refused(gpus, digits, monkeypatch):
