@@ -77,6 +77,16 @@ def chosen(names: str, known: Sequence[str], option: str) -> list[str]:
     return result
 
 
+def selected(
+    options: argparse.Namespace, models: Sequence[str], precisions: Sequence[str], trial: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The models and precisions that are asked for: with ``--quick`` the first model, on a CPU the trial's in fp32."""
+    found = chosen(options.models, models, "--models"), chosen(options.precisions, precisions, "--precisions")
+    if options.device == "cpu":
+        return list(trial), ["fp32"]
+    return found[0][:1] if options.quick else found[0], found[1]
+
+
 def refuse(problem: str) -> None:
     """Exit with one line."""
     print(f"{Path(sys.argv[0]).name}: {problem}", file=sys.stderr)

@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 import bundles
 import numpy as np
-from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
+from harness import Cell, Measure, Report, one_line, parser, run, selected, serve
 from pytorch import WARM_UP, Captured, Eager
 from speed import LAYERS, MODELS, PRECISIONS, RATE, SHAPES, TRIAL
 
@@ -172,15 +172,8 @@ def main() -> int:
     options = arguments.parse_args()
     if options.job:
         return serve(options.job, {"measure": measuring})
-    models, precisions = (
-        chosen(options.models, MODELS, "--models"),
-        chosen(options.precisions, PRECISIONS, "--precisions"),
-    )
-    shapes = SHAPES
-    if options.device == "cpu":
-        models, precisions, shapes = list(TRIAL), ["fp32"], TRIAL_SHAPES
-    elif options.quick:
-        models, shapes = models[:1], SHAPES[:2]
+    models, precisions = selected(options, MODELS, PRECISIONS, TRIAL)
+    shapes = TRIAL_SHAPES if options.device == "cpu" else SHAPES[:2] if options.quick else SHAPES
     report = Report(options, __doc__)
     trial = {"cell": ["conformer-relative", "layer", "ctc"]}
     jobs = [

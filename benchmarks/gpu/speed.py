@@ -35,7 +35,7 @@ from typing import Any
 import bundles
 import numpy as np
 from flops import flops
-from harness import Cell, Measure, Report, chosen, one_line, parser, run, serve
+from harness import Cell, Measure, Report, chosen, one_line, parser, run, selected, serve
 from pytorch import Captured, Eager
 
 from w2vc_runtime.bundle import Bundle
@@ -335,14 +335,9 @@ def main() -> int:
     options = arguments.parse_args()
     if options.job:
         return serve(options.job, {"build": bundles.build, "measure": measuring})
-    models, precisions = (
-        chosen(options.models, MODELS, "--models"),
-        chosen(options.precisions, PRECISIONS, "--precisions"),
-    )
+    models, precisions = selected(options, MODELS, PRECISIONS, TRIAL)
     if options.quick:
-        models, precisions = models[:1], precisions[:1]
-    if options.device == "cpu":
-        models, precisions = list(TRIAL), ["fp32"]
+        precisions = precisions[:1]
     report = Report(options, __doc__)
     wanted = [
         described(model, precisions, options.device, form)

@@ -72,6 +72,7 @@ class CudaSession(OnnxRuntimeSession):
         self._most = self._lengths.steps(round(RECORDED_SECONDS * interface.sampling_rate))
         self._seen: dict[Shape, dict[str, tuple[Shape, np.dtype]]] = {}
         self._recorded: dict[Shape, Recorded] = {}
+        self._unrecorded = _options(NO_GRAPH)
         self._turn = threading.Lock()
 
     def warm_up(self) -> None:
@@ -97,7 +98,7 @@ class CudaSession(OnnxRuntimeSession):
 
     def _remember(self, session: Any, shape: Shape, inputs: Arrays) -> Arrays:
         """Compute without a graph, and note what a shape gives: it may come again."""
-        outputs = dict(zip(self._outputs, session.run(self._outputs, inputs, _options(NO_GRAPH))))
+        outputs = dict(zip(self._outputs, session.run(self._outputs, inputs, self._unrecorded)))
         if shape[0] * shape[1] <= self._most:
             self._seen[shape] = {name: (value.shape, value.dtype) for name, value in outputs.items()}
         return outputs
