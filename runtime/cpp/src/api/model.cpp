@@ -10,6 +10,7 @@
 #include "decoding/greedy.hpp"
 #include "results/answer.hpp"
 #include "sessions/checked.hpp"
+#include "sessions/library.hpp"
 #include "support/memory.hpp"
 #include "support/text.hpp"
 
@@ -63,11 +64,14 @@ std::string scientific(float value) {
 }  // namespace
 
 Model::Model(const std::string& bundle, const std::string& precision, const sessions::OpenOptions& options)
-    : path_(bundle), manifest_(bundle::Manifest::read(bundle)) {
+    : path_(bundle) {
+    // ONNX Runtime takes as long to start as the files to check.
+    auto library = sessions::Library::opening(options.library);
+    manifest_ = bundle::Manifest::read(bundle);
     bundle::check_files(bundle, manifest_);
     const bundle::Graph& graph = bundle::find_graph(bundle, manifest_, precision);
     extractor_ = features::make_extractor(manifest_.features);
-    session_ = sessions::open(bundle, manifest_, graph, options);
+    session_ = sessions::open(bundle, manifest_, graph, options, library);
     footprint_ = sessions::Footprint::of(bundle, manifest_, provider());
     if (manifest_.ctc)
         decoder_ = std::make_unique<decoding::GreedyDecoder>(results::vocabulary_of(manifest_));

@@ -83,6 +83,11 @@ std::shared_ptr<const Library> Library::open(const std::string& path) {
     return library;
 }
 
+Library::Opening Library::opening(const std::string& path) {
+    // Deferred where the system has no thread left.
+    return std::async(std::launch::async | std::launch::deferred, open, path);
+}
+
 std::string Library::shown() const {
     return "ONNX Runtime " + version_ + " (" + path_ + ")";
 }

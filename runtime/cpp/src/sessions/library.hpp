@@ -3,6 +3,7 @@
 
 #include <onnxruntime/onnxruntime_c_api.h>
 
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ class Library {
     // libonnxruntime.so.1 or libonnxruntime.so where the loader looks. Throws Error (runtime) where there is
     // none, or one that is too old, or another library.
     static std::shared_ptr<const Library> open(const std::string& path);
+    // The same, beside what the caller goes on with; what is thrown comes out of the future.
+    using Opening = std::future<std::shared_ptr<const Library>>;
+    static Opening opening(const std::string& path);
 
     const OrtApi& api() const { return *api_; }
     const OrtEnv& environment() const { return *environment_; }

@@ -4,7 +4,6 @@
 #include <array>
 #include <optional>
 
-#include "sessions/library.hpp"
 #include "sessions/onnx_runtime.hpp"
 #include "support/error.hpp"
 #include "support/text.hpp"
@@ -71,12 +70,13 @@ std::unique_ptr<Session> open_one(const std::shared_ptr<const Library>& library,
 }  // namespace
 
 std::unique_ptr<Session> open(const std::string& bundle, const bundle::Manifest& manifest,
-                              const bundle::Graph& graph, const OpenOptions& options) {
+                              const bundle::Graph& graph, const OpenOptions& options,
+                              Library::Opening& opening) {
     if (options.provider != kAuto && !known(options.provider)) {
         throw unavailable("unknown provider " + text::quoted(options.provider) +
                           "; known: auto, cpu, cuda, tensorrt, tensorrt-rtx");
     }
-    const auto library = Library::open(options.library);
+    const auto library = opening.get();
     if (options.provider != kAuto) {
         return open_one(library, bundle, manifest, graph, options.provider, options.threads);
     }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bundle/manifest.hpp"
+#include "sessions/library.hpp"
 #include "sessions/session.hpp"
 
 namespace w2vc::sessions {
@@ -16,9 +17,10 @@ struct OpenOptions {
 };
 
 // Opens a graph, or an engine of it that the bundle has with the file that wraps it for ONNX Runtime. `auto`
-// takes the first that works: what the graph is written for, an engine, cuda, cpu. Throws Error (argument,
-// bundle, runtime).
+// takes the first that works: what the graph is written for, an engine, cuda, cpu. library: what
+// Library::opening gave for the options. Throws Error (argument, bundle, runtime).
 std::unique_ptr<Session> open(const std::string& bundle, const bundle::Manifest& manifest,
-                              const bundle::Graph& graph, const OpenOptions& options);
+                              const bundle::Graph& graph, const OpenOptions& options,
+                              Library::Opening& library);
 
 }  // namespace w2vc::sessions
