@@ -31,7 +31,7 @@ def toolchain() -> list[str]:
     missing = [name for name in ("cmake", "c++", "cc") if shutil.which(name) is None]
     if missing:
         pytest.skip(f"the native runtime is not built: there is no {' or '.join(missing)} here")
-    return ["-DCMAKE_BUILD_TYPE=Release", *(["-G", "Ninja"] if shutil.which("ninja") else [])]
+    return ["-DCMAKE_BUILD_TYPE=Release"]
 
 
 @pytest.fixture(scope="session")
