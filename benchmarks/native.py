@@ -167,7 +167,7 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=41)
     count = parser.parse_args().turns
     capi = Path(onnxruntime.__file__).parent / "capi"
     os.environ["W2VC_ONNXRUNTIME"] = os.fspath(next(iter(capi.glob("libonnxruntime.so.*"))))
