@@ -1,6 +1,6 @@
 """Which operators take the time in OpenVINO, of ours and of a peer's graph?
 
-    python benchmarks/operators.py PATH [PATH ...] [--precision f32] [--seconds 10] [--shown 8]
+    python benchmarks/operators.py PATH [PATH ...] [--precision f32] [--seconds 10] [--static] [--shown 8]
 
 A path is a bundle, or a model in OpenVINO's own form (``.xml``), as ``compare.py`` leaves under ``build/peers/models``.
 Shares are of the time that OpenVINO gives for each operator (``PERF_COUNT``), medians of several runs, by the name that
@@ -36,8 +36,8 @@ def inputs_of(path: Path, model: Any, seconds: float) -> dict[str, np.ndarray]:
     return {port.any_name: np.resize(clip, shape)}
 
 
-def taken(path: Path, precision: str, seconds: float) -> tuple[Counter[str], Counter[str]]:
-    """Milliseconds, and how many there are, by kind of operator."""
+def taken(path: Path, precision: str, seconds: float, static: bool) -> tuple[Counter[str], Counter[str]]:
+    """Milliseconds, and how many there are, by kind of operator. static: compiled for that one length."""
     core = openvino.Core()
     file = path
     if path.is_dir():
@@ -46,10 +46,14 @@ def taken(path: Path, precision: str, seconds: float) -> tuple[Counter[str], Cou
         has = {graph.precision for graph in bundle.manifest.graphs}
         file = bundle.file(bundle.graph(wanted if wanted in has else None))
     hint = "f32" if precision == "f32" else "bf16"
+    model = core.read_model(file)
+    inputs = inputs_of(path, model, seconds)
+    if static:
+        model.reshape({name: list(value.shape) for name, value in inputs.items()})
     compiled = core.compile_model(
-        file, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "PERF_COUNT": True}
+        model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "PERF_COUNT": True}
     )
-    request, inputs = compiled.create_infer_request(), inputs_of(path, compiled, seconds)
+    request = compiled.create_infer_request()
     times: dict[str, list[float]] = defaultdict(list)
     counts: Counter[str] = Counter()
     for run in range(RUNS):
@@ -70,11 +74,12 @@ def main() -> None:
     parser.add_argument("path", type=Path, nargs="+")
     parser.add_argument("--precision", choices=("f32", "bf16", "int8"), default="f32", help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the clip; default: %(default)s")
+    parser.add_argument("--static", action="store_true", help="compile for that one length")
     parser.add_argument("--shown", type=int, default=8, help="kinds of operators; default: %(default)s")
     options = parser.parse_args()
-    print(f"OpenVINO {openvino.__version__}, {options.precision}, {options.seconds:g} s")
+    print(f"OpenVINO {openvino.__version__}, {options.precision}, {options.seconds:g} s{', for that length' if options.static else ''}")
     for path in options.path:
-        times, counts = taken(path, options.precision, options.seconds)
+        times, counts = taken(path, options.precision, options.seconds, options.static)
         whole = sum(times.values())
         rows = [f"{kind} {time / whole:.0%} ({counts[kind]})" for kind, time in times.most_common(options.shown)]
         print(f"{path}: {whole:.0f} ms; {', '.join(rows)}")

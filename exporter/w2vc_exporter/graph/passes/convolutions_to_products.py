@@ -7,7 +7,8 @@
 Whole convolutions only: one group, no dilation, and no padding but where it is asked for. Transposes that meet, with
 nothing but element-wise operators between them, cancel: a stack of such convolutions, with layer norms over the
 channels or none, stays channels last from end to end. Products can be quantised, and need no layout of their own where
-lengths vary.
+lengths vary. How many frames there are is computed from how many the convolution before it has, not read off its
+values: OpenVINO fuses an operator with what follows only where nothing else reads it, be it for its shape alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ CHANNELS_LAST = (0, 2, 1)
 # Frames side by side take so many times the memory of x, by the stride: too much for convolutions over positions.
 LONGEST = 16
 ELEMENTWISE = frozenset({"Gelu", "Relu", "Sigmoid", "Tanh", "Cast", "Identity"})
+# What has as many frames as its first input.
+AS_LONG = ELEMENTWISE | {"Transpose", "LayerNormalization"}
 
 
 # Under this name the frames side by side carry what they are made of, for whoever quantises them: a `Frames`.
@@ -48,8 +51,9 @@ class ConvolutionsToProducts(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         found = [node for node in model.graph if _fits(node, self.padded)]
+        counts: dict[ir.Value, ir.Value] = {}
         for node in found:
-            _replace(model.graph, node)
+            _replace(model.graph, node, counts)
         for node in [node for node in model.graph if node.op_type == "Transpose"]:
             _cancel(model.graph, node)
         return ir.passes.PassResult(model, modified=bool(found))
@@ -75,7 +79,8 @@ def _fits(node: ir.Node, padded: bool) -> bool:
     )
 
 
-def _replace(graph: ir.Graph, node: ir.Node) -> None:
+def _replace(graph: ir.Graph, node: ir.Node, counts: dict[ir.Value, ir.Value]) -> None:
+    """counts: of what a replaced convolution gives, how many frames it has."""
     x, y = node.inputs[0], node.outputs[0]
     assert x is not None
     assert x.dtype is not None
@@ -89,7 +94,12 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     if any(pads := node.attributes.get_ints("pads", ())):
         before, after = pads
         last = build.node("Pad", [last, build.integers("pads", 0, before, 0, 0, after, 0)], "padded")
-    frames = _frames(build, last, kernel, stride, channels)
+        length = None
+    else:
+        length = _length(x, counts)
+    if length is None:
+        length = build.node("Shape", [last], "length", ir.DataType.INT64, start=1, end=2)
+    frames, count = _frames(build, last, length, kernel, stride, channels)
     matrix = build.constant(
         "matrix", np.ascontiguousarray(array.transpose(2, 1, 0).reshape(kernel * channels, outputs))
     )
@@ -103,17 +113,33 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     name, weights = y.name, node.inputs[1:2]
     ir.convenience.replace_nodes_and_values(graph, node, [node], build.nodes, [y], [first])
     first.name = name
+    counts[first] = count
     drop_unused(graph, weights)
 
 
-def _frames(build: Builder, x: ir.Value, kernel: int, stride: int, channels: int) -> ir.Value:
-    """The samples of each frame side by side: x [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C]."""
+def _length(x: ir.Value, counts: dict[ir.Value, ir.Value]) -> ir.Value | None:
+    """How many samples x has, where that is computed already."""
+    value: ir.Value | None = x
+    while value is not None and value not in counts:
+        producer = value.producer()
+        value = producer.inputs[0] if producer is not None and producer.op_type in AS_LONG else None
+    return None if value is None else counts[value]
+
+
+def _frames(
+    build: Builder, x: ir.Value, length: ir.Value, kernel: int, stride: int, channels: int
+) -> tuple[ir.Value, ir.Value]:
+    """The samples of each frame side by side, x [B, T, C] -> [B, (T - kernel) // stride + 1, kernel * C], and how many.
+
+    length: T.
+    """
     one = build.integers("one", 1)
     integer = ir.DataType.INT64
-    length = build.node("Shape", [x], "length", integer, start=1, end=2)
     room = build.node("Sub", [length, build.integers("kernel", kernel)], "room", integer)
     step = build.integers("stride", stride)
-    steps = build.node("Mul", [build.node("Div", [room, step], "whole", integer), step], "steps", integer)
+    whole = build.node("Div", [room, step], "whole", integer)
+    steps = build.node("Mul", [whole, step], "steps", integer)
+    count = build.node("Add", [whole, one], "count", integer)
     parts, cuts = [], []
     shape = build.integers("shape", 0, -1, stride * channels)
     for tap in range(0, kernel - stride + 1, stride):  # as many samples as from one frame to the next: no copy of them
@@ -127,7 +153,7 @@ def _frames(build: Builder, x: ir.Value, kernel: int, stride: int, channels: int
         cuts.append((tap, tuple(build.nodes[-1:])))
     frames = parts[0] if len(parts) == 1 else build.node("Concat", parts, "frames", axis=-1)
     frames.meta[FRAMES] = Frames(kernel, stride, tuple(cuts))
-    return frames
+    return frames, count
 
 
 def _cancel(graph: ir.Graph, node: ir.Node) -> None:
