@@ -77,7 +77,8 @@ def main() -> None:
     parser.add_argument("--static", action="store_true", help="compile for that one length")
     parser.add_argument("--shown", type=int, default=8, help="kinds of operators; default: %(default)s")
     options = parser.parse_args()
-    print(f"OpenVINO {openvino.__version__}, {options.precision}, {options.seconds:g} s{', for that length' if options.static else ''}")
+    length = f"{options.seconds:g} s{', for that length' if options.static else ''}"
+    print(f"OpenVINO {openvino.__version__}, {options.precision}, {length}")
     for path in options.path:
         times, counts = taken(path, options.precision, options.seconds, options.static)
         whole = sum(times.values())

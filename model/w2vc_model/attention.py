@@ -64,7 +64,7 @@ class RelativeAttention(SelfAttention):
         self.pos_bias_v = nn.Parameter(torch.empty(self.heads, self.head_size))
 
     def scores(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
-        offsets = self.linear_pos(positions).unflatten(-1, (self.heads, self.head_size)).permute(1, 2, 0)
+        offsets = self.linear_pos(positions).unflatten(-1, (self.heads, self.head_size)).transpose(0, 1).transpose(1, 2)
         bias_u = (self.pos_bias_u * self.scaling)[:, None, :]
         bias_v = (self.pos_bias_v * self.scaling)[:, None, :]
         return (query + bias_u) @ key.transpose(2, 3) + skew((query + bias_v) @ offsets)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from w2vc_exporter.graph.layers import inherit, parts, said
 from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
-from w2vc_exporter.graph.passes.quantization import products
+from w2vc_exporter.graph.passes.quantization import LARGEST, products
 from w2vc_exporter.graph.passes.quantize_matmul import QuantizeMatMul
 from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
@@ -28,7 +28,7 @@ from w2vc_runtime.verify.reference import Reference
 from w2vc_runtime.verify.verdict import Verdict, worst
 
 from .forms import Form
-from .ranges import cpu_session, largest_values
+from .ranges import cpu_session, largest_values, least_error
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -130,7 +130,7 @@ class Fitting:
     def _largest(self) -> dict[str, float]:
         """What static quantisation has to know; 1 where there is nothing but zeros, which any scale fits."""
         names = list(dict.fromkeys(str(each.source.name) for each in products(self._load().graph, ())))
-        found = largest_values(self._load, names, self.calibration, self.scratch)
+        found = least_error(self._load, names, self.calibration, self.scratch, LARGEST)
         return {name: size or 1.0 for name, size in found.items()}
 
     def _build(self, keep: set[str]) -> tuple[ir.Model, dict[str, int]]:

@@ -50,6 +50,16 @@ def operators(graph: ir.Model) -> Counter[str]:
 
 
 @pytest.mark.parametrize("norm", [False, True])
+def test_the_length_is_read_of_the_input_alone(norm):
+    graph = convolutions((10, 5), (3, 2), (2, 2), norm=norm)
+    ConvolutionsToProducts()(graph)
+    (shape,) = [node for node in graph.graph if node.op_type == "Shape"]
+    producer = shape.inputs[0].producer()
+    assert producer.op_type == "Transpose"
+    assert producer.inputs[0] is graph.graph.inputs[0]
+
+
+@pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("layers", [[(10, 5), (3, 2), (2, 2)], [(3, 1)], [(2, 3)], [(7, 2), (2, 1)], [(5, 3)]], ids=str)
 def test_products_give_what_convolutions_give_at_every_length(layers, norm):
     graph = convolutions(*layers, norm=norm)
@@ -218,3 +228,15 @@ def test_static_scales_round_to_multiples_and_cut(keep):
     )
     expected = -torch.nn.functional.gelu(second).numpy().transpose(0, 2, 1)
     np.testing.assert_allclose(run(graph, x=x), expected, atol=2e-3)
+
+
+def test_small_products_beside_large_ones_are_left_alone():
+    constants = {"w": random(320, 320), "few": random(320, 3), "more": random(320, 5)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["y"], "wide"),
+        helper.make_node("MatMul", ["y", "few"], ["a"], "few"),
+        helper.make_node("MatMul", ["y", "more"], ["b"], "more"),
+    ]
+    graph = model(nodes, {"x": 3}, {"a": 3, "b": 3}, constants)
+    assert [each.node.name for each in products(graph.graph, ())] == ["wide", "more"]
+    assert [each.node.name for each in products(graph.graph, ("wide",))] == ["more"]

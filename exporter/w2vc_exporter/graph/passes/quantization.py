@@ -13,6 +13,9 @@ from .weights import add_constant, unmap
 LARGEST = 127
 # Products of fewer values are as fast in fp32; among them are those of the samples themselves.
 FEWEST = 32
+# Products with less than this share of the weights of the largest are left alone too: those of each head with a table
+# of distances, or with a few tokens at the end, gain less from bytes than rounding takes.
+LEAST = 0.01
 MOVES = frozenset({"Slice", "Reshape", "Concat"})
 
 
@@ -40,13 +43,23 @@ class Product:
 
 def products(graph: ir.Graph, keep: Collection[str]) -> list[Product]:
     """The products that are quantised; keep: names of those that are not."""
-    found = []
-    for node in graph:
-        if node.name not in keep and _is_product(node):
-            x = node.inputs[0]
-            assert x is not None
-            found.append(Product(node, *_moved(x, node)))
-    return found
+    found = [node for node in graph if _is_product(node)]
+    least = LEAST * max(map(_size, found), default=0)
+    return [_product(node) for node in found if node.name not in keep and _size(node) >= least]
+
+
+def _product(node: ir.Node) -> Product:
+    x = node.inputs[0]
+    assert x is not None
+    return Product(node, *_moved(x, node))
+
+
+def _size(node: ir.Node) -> int:
+    """How many weights a product has."""
+    weight = node.inputs[1]
+    assert weight is not None
+    assert weight.const_value is not None
+    return weight.const_value.size
 
 
 def quantized(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:
