@@ -64,6 +64,7 @@ class RelativeAttention(SelfAttention):
         self.pos_bias_v = nn.Parameter(torch.empty(self.heads, self.head_size))
 
     def scores(self, query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
+        # Two steps rather than one: OpenVINO's product takes the second by itself.
         offsets = self.linear_pos(positions).unflatten(-1, (self.heads, self.head_size)).transpose(0, 1).transpose(1, 2)
         bias_u = (self.pos_bias_u * self.scaling)[:, None, :]
         bias_v = (self.pos_bias_v * self.scaling)[:, None, :]
