@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
-from .weights import drop_unused, unmap
+from .weights import drop_unused, unmap, weight_of
 
 CHANNELS_LAST = (0, 2, 1)
 # Frames side by side take so many times the memory of x, by the stride: too much for convolutions over positions.
@@ -59,21 +59,14 @@ class ConvolutionsToProducts(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=bool(found))
 
 
-def _weight(node: ir.Node) -> ir.TensorProtocol:
-    weight = node.inputs[1]
-    assert weight is not None
-    assert weight.const_value is not None
-    return weight.const_value
-
-
 def _fits(node: ir.Node, padded: bool) -> bool:
     if node.op_type != "Conv" or node.inputs[1] is None or node.inputs[1].const_value is None:
         return False
     attributes = node.attributes
     return (
-        len(_weight(node).shape) == 3
+        len(weight_of(node).shape) == 3
         and attributes.get_int("group", 1) == 1
-        and (not any(attributes.get_ints("pads", ())) or (padded and _weight(node).shape.numpy()[2] <= LONGEST))
+        and (not any(attributes.get_ints("pads", ())) or (padded and weight_of(node).shape.numpy()[2] <= LONGEST))
         and set(attributes.get_ints("dilations", (1,))) == {1}
         and attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
@@ -85,7 +78,7 @@ def _replace(graph: ir.Graph, node: ir.Node, counts: dict[ir.Value, ir.Value]) -
     assert x is not None
     assert x.dtype is not None
     assert node.name is not None
-    weight = _weight(node)
+    weight = weight_of(node)
     array = weight.numpy()
     outputs, channels, kernel = array.shape
     stride = node.attributes.get_ints("strides", (1,))[0]
@@ -94,9 +87,7 @@ def _replace(graph: ir.Graph, node: ir.Node, counts: dict[ir.Value, ir.Value]) -
     if any(pads := node.attributes.get_ints("pads", ())):
         before, after = pads
         last = build.node("Pad", [last, build.integers("pads", 0, before, 0, 0, after, 0)], "padded")
-        length = None
-    else:
-        length = _length(x, counts)
+    length = None if any(pads) else _length(x, counts)
     if length is None:
         length = build.node("Shape", [last], "length", ir.DataType.INT64, start=1, end=2)
     frames, count = _frames(build, last, length, kernel, stride, channels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .weights import add_constant, unmap
+from .weights import add_constant, unmap, weight_of
 
 LARGEST = 127
 # Products of fewer values are as fast in fp32; among them are those of the samples themselves.
@@ -44,22 +44,14 @@ class Product:
 def products(graph: ir.Graph, keep: Collection[str]) -> list[Product]:
     """The products that are quantised; keep: names of those that are not."""
     found = [node for node in graph if _is_product(node)]
-    least = LEAST * max(map(_size, found), default=0)
-    return [_product(node) for node in found if node.name not in keep and _size(node) >= least]
+    least = LEAST * max((weight_of(node).size for node in found), default=0)
+    return [_product(node) for node in found if node.name not in keep and weight_of(node).size >= least]
 
 
 def _product(node: ir.Node) -> Product:
     x = node.inputs[0]
     assert x is not None
     return Product(node, *_moved(x, node))
-
-
-def _size(node: ir.Node) -> int:
-    """How many weights a product has."""
-    weight = node.inputs[1]
-    assert weight is not None
-    assert weight.const_value is not None
-    return weight.const_value.size
 
 
 def quantized(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:

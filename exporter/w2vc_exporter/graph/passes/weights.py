@@ -8,6 +8,14 @@ import numpy as np
 import onnx_ir as ir
 
 
+def weight_of(node: ir.Node) -> ir.TensorProtocol:
+    """What a convolution or product with a constant weight has for it: the second input."""
+    weight = node.inputs[1]
+    assert weight is not None
+    assert weight.const_value is not None
+    return weight.const_value
+
+
 def unmap(tensor: ir.TensorProtocol) -> None:
     """Let go of the pages of a weight that lies in a file: read in turn, they need not all be in memory."""
     if isinstance(tensor, ir.ExternalTensor):

@@ -17,10 +17,10 @@ struct OpenOptions {
 };
 
 // Opens a graph, or an engine of it that the bundle has with the file that wraps it for ONNX Runtime. `auto`
-// takes the first that works: what the graph is written for, an engine, cuda, cpu. library: what
+// takes the first that works: what the graph is written for, an engine, cuda, cpu. opening: what
 // Library::opening gave for the options. Throws Error (argument, bundle, runtime).
 std::unique_ptr<Session> open(const std::string& bundle, const bundle::Manifest& manifest,
                               const bundle::Graph& graph, const OpenOptions& options,
-                              Library::Opening& library);
+                              Library::Opening& opening);
 
 }  // namespace w2vc::sessions
