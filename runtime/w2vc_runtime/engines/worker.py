@@ -1,5 +1,5 @@
 """Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and only the
-first engine of a process is the same bytes every time, and of those with the same addresses (see `fix_addresses`).
+first engine of a process is the same bytes every time, at the same addresses (see `fix_addresses`).
 
 A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
 to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input of the graph, the least, typical and largest
@@ -295,7 +295,7 @@ def parser_problem(parser: Any, log: Log) -> str:
 def fix_addresses() -> None:
     """Start this program anew with the same addresses every time, where the kernel can and may do so.
 
-    TensorRT numbers some tensors in the order of their addresses. Linux draws those anew for each process, and some
+    TensorRT puts some tensors in the order of their addresses. Linux draws those anew for each process, and some
     containers forbid it to do otherwise.
     """
     if sys.platform != "linux" or STARTED_ANEW in sys.argv:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.commands import content, refused
+from support.kernel import fixed_addresses
 from support.oracle import tiny
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import EngineError
@@ -107,6 +108,7 @@ def test_what_tensorrt_says_in_plain_words(message):
 ADDRESS = "import ctypes\nraise RuntimeError(ctypes.cast(ctypes.CDLL(None).malloc, ctypes.c_void_p).value)\n"
 
 
+@fixed_addresses
 def test_every_worker_has_the_same_addresses(backend):
     """TensorRT puts tensors in the order of their addresses, and would write other bytes once in a few times."""
     backend(ADDRESS)
