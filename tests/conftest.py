@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import w2vc_runtime.bench.measure
@@ -51,6 +52,23 @@ def brief_measurements() -> Iterator[None]:
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(w2vc_runtime.bench.measure, "SECONDS", (1.0,))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_threads() -> Iterator[None]:
+    """ONNX Runtime's threads do not spin while they wait: they would take the cores of the other workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+
+    class Patient(onnxruntime.SessionOptions):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_session_config_entry("session.intra_op.allow_spinning", "0")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxruntime, "SessionOptions", Patient)
         yield
 
 
