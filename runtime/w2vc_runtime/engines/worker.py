@@ -1,5 +1,5 @@
-"""Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and only the
-first engine of a process is the same bytes every time, at the same addresses (see `fix_addresses`).
+"""Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and a
+second engine of a process is never the same bytes.
 
 A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
 to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input of the graph, the least, typical and largest
@@ -13,7 +13,6 @@ GPU beside its weights, by TensorRT's account); or ``problem``, one line, and ``
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -30,11 +29,6 @@ TARGET = re.compile(r"SM\d+")
 # What TensorRT only warns of, and what then fails where the engine runs.
 FATAL_WARNING = "not self-consistent"
 FAILURES = ("WARNING", "ERROR", "INTERNAL_ERROR")
-# Of personality(2): a flag, and the call that only asks.
-ADDR_NO_RANDOMIZE = 0x0040000
-ASKS = 0xFFFFFFFF
-# The argument that says that addresses are fixed.
-STARTED_ANEW = "--started-anew"
 # The input that says what is padding, and the one that engines take instead.
 MASK, LENGTHS = "attention_mask", "lengths"
 ACTIVATIONS = "Total Activation Memory: "
@@ -292,22 +286,8 @@ def parser_problem(parser: Any, log: Log) -> str:
     return node if reason == "false" else f"{node}: {reason}"
 
 
-def fix_addresses() -> None:
-    """Start this program anew with the same addresses every time, where the kernel can and may do so.
-
-    TensorRT puts some tensors in the order of their addresses. Linux draws those anew for each process, and some
-    containers forbid it to do otherwise.
-    """
-    if sys.platform != "linux" or STARTED_ANEW in sys.argv:
-        return
-    personality = ctypes.CDLL(None).personality
-    if personality(personality(ASKS) | ADDR_NO_RANDOMIZE) != -1:
-        os.execv(sys.executable, [sys.executable, *sys.argv, STARTED_ANEW])
-
-
 def main() -> None:
     """Do the job that the first argument is."""
-    fix_addresses()
     job = json.loads(sys.argv[1])
     sys.path[:] = job["path"]
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:

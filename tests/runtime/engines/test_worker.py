@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from support.commands import content, refused
-from support.kernel import fixed_addresses
 from support.oracle import tiny
 from w2vc_exporter import cli as export_cli
 from w2vc_runtime import EngineError
@@ -103,35 +99,6 @@ def test_what_tensorrt_says_in_plain_words(message):
     log.logger.log(SimpleNamespace(name="ERROR"), message)
     assert log.reason().startswith(MESSAGES[message])
     assert "/_src/" not in log.reason()
-
-
-ADDRESS = "import ctypes\nraise RuntimeError(ctypes.cast(ctypes.CDLL(None).malloc, ctypes.c_void_p).value)\n"
-
-
-@fixed_addresses
-def test_every_worker_has_the_same_addresses(backend):
-    """TensorRT puts tensors in the order of their addresses, and would write other bytes once in a few times."""
-    backend(ADDRESS)
-    said = set()
-    for _ in range(3):
-        with pytest.raises(EngineError) as caught:
-            EngineOptions().check()
-        said.add(str(caught.value))
-    (only,) = said
-    assert re.fullmatch(r"tensorrt-rtx failed: RuntimeError: \d+", only)
-
-
-def test_a_kernel_that_forbids_it_is_left_alone(monkeypatch):
-    started = []
-    monkeypatch.setattr(os, "execv", lambda *arguments: started.append(arguments))
-    for answers in (0, -1):
-        kernel = SimpleNamespace(personality=lambda flags, answers=answers: 0 if flags == worker.ASKS else answers)
-        monkeypatch.setattr(worker.ctypes, "CDLL", lambda _, kernel=kernel: kernel)
-        worker.fix_addresses()
-    assert len(started) == 1
-    monkeypatch.setattr(sys, "argv", [*sys.argv, worker.STARTED_ANEW])
-    worker.fix_addresses()
-    assert len(started) == 1
 
 
 def test_what_native_code_prints_is_no_answer(backend):
