@@ -1,5 +1,5 @@
-"""Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and a
-second engine of a process has other bytes than the first of another.
+"""Compiles one graph. Runs in a process of its own: what TensorRT aborts on must not take w2vc with it, and the
+second engine of a process has other bytes than one compiled alone.
 
 A job comes as JSON in the first argument: ``path``, where Python finds modules; ``module``, a build of TensorRT; and
 to compile, ``graph``, ``plan`` (files), ``profiles`` (of each, by input of the graph, the least, typical and largest
