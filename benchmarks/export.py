@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from full_size import make_checkpoint
+from full_size import EXPORT, make_checkpoint
 from peers import environment
 
 RESULTS = Path(__file__).parent / "results" / "export.json"
@@ -59,7 +59,7 @@ def measure(model: str, layers: int, runs: int, folder: Path) -> dict[str, Any]:
         if not checkpoint.is_dir():
             make_checkpoint(MODELS[name], layers, checkpoint)
     output = folder / "output"
-    ours = [sys.executable, "-m", "w2vc_exporter.cli", str(checkpoints[model]), "--head", HEADS[model]]
+    ours = [sys.executable, "-c", EXPORT, str(checkpoints[model]), "--head", HEADS[model]]
     peer = [str(environment("optimum") / "optimum-cli"), "export", "onnx", "--task", "automatic-speech-recognition"]
     results: dict[str, list[tuple[float, int]]] = {"ours": [], "optimum": []}
     for _ in range(runs):

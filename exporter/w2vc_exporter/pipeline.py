@@ -9,6 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from w2vc_model import ModelError
+from w2vc_runtime.bench.measure import Speed
 from w2vc_runtime.bundle import FILE_NAME, Budget, Bundle, Certified, Engine, Graph, Manifest, file_entry
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.cli.progress import Notify, Progress
@@ -36,11 +38,12 @@ from .checkpoint.recipes import COPIED
 from .checkpoint.tokenizers import notes
 from .errors import ExportError, RejectedError
 from .gate.references import REFERENCE, read_budget, references
-from .graph.save import drop_weights, write
+from .graph.master import Master
+from .graph.save import drop_weights
 from .graph.trace import OPSET, trace
 from .options import ExportOptions
 from .precision.drift import Layers
-from .precision.fitting import Fitting, Judge
+from .precision.fitting import Evidence, Fitting, Judge
 from .precision.forms import FORMS
 from .subject import Subject, find_subject, read_subject
 
@@ -65,24 +68,15 @@ class ExportResult:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a graph is held to.
-
-    cases: what PyTorch computes. judge: compares a graph with it. calibration: inputs that the scales of int8 are
-    measured on; empty for those of the cases.
-    """
-
-    cases: list[Reference]
-    judge: Judge
-    calibration: list[Arrays]
-
-
-@dataclass(frozen=True)
 class Built:
-    """A graph in one precision. drift: from fp32, by layer; empty for fp32 itself."""
+    """A graph in one precision.
+
+    speed: as the report has it, None where it is not measured yet. drift: from fp32, by layer; empty for fp32 itself.
+    """
 
     graph: Graph
     verdict: Verdict
+    speed: Speed | None
     drift: list[dict[str, Any]]
 
 
@@ -116,17 +110,22 @@ def _run(options: ExportOptions, start: float) -> ExportResult:
                 engines.resolve(subject.interface)
             corpus, calibration = subject.recordings("wer" in limits), subject.calibration()
         with progress.step("tracing"):
-            write(trace(subject.model), scratch / "master.onnx")
-        with progress.step("computing what PyTorch computes"):
+            traced = trace(subject.model)
+        with progress.step("computing what PyTorch computes"), ThreadPoolExecutor(1) as beside:
+            # The disk is free meanwhile. Where the graph itself is asked for, it is written where it is published.
+            place = directory if "fp32" in budgets and not form.products else scratch
+            written = beside.submit(Master.write, traced, place)
             cases = references(subject.model, subject.interface, corpus)
+            master = written.result()
             _check_finite(cases, options.source)
             judge = functools.partial(verify, choice=subject.model.choice, decode=subject.decode)
-            evidence, facts = Evidence(cases, judge, calibration), subject.facts
+            evidence, facts = Evidence(subject.interface, cases, judge, calibration), subject.facts
             drop_weights(subject.model)  # the graph's turn to need the memory
         built = []
         for precision, budget in budgets.items():
             with progress.step(f"writing {precision} and comparing") as notify:
-                built.append(_build(directory, subject, evidence, precision, budget, notify))
+                built.append(_build(directory, subject, master, evidence, precision, budget, notify))
+        master.path.unlink()
         shutil.rmtree(scratch)
         with progress.step("measuring and reporting"):
             bundle, certificate = _certify(directory, subject, facts, cases, built)
@@ -156,15 +155,18 @@ def _check_finite(cases: list[Reference], source: Path) -> None:
 
 
 def _build(
-    directory: Path, subject: Subject, evidence: Evidence, precision: str, budget: Budget, notify: Notify
+    directory: Path,
+    subject: Subject,
+    master: Master,
+    evidence: Evidence,
+    precision: str,
+    budget: Budget,
+    notify: Notify,
 ) -> Built:
     """Write the graph in a precision, within its budget where that can be."""
     scratch, provider = directory / "scratch", subject.options.provider
-    master = scratch / "master.onnx"
-    judge = _notifying(evidence.judge, notify)
-    fitting = Fitting(
-        master, precision, budget, FORMS[provider], evidence.cases, evidence.calibration, judge, directory, scratch
-    )
+    evidence = dataclasses.replace(evidence, judge=_notifying(evidence.judge, notify))
+    fitting = Fitting(master, precision, budget, provider, evidence, directory, scratch)
     fitted = fitting.fit()
     drift = []
     if precision != "fp32":
@@ -172,7 +174,7 @@ def _build(
         drift = Layers(master, evidence.cases, scratch).drift(fitting.trial(kept))
     written_for = provider or ("cpu" if precision == "int8" else None)
     graph = Graph(precision, fitted.files, OPSET, fitted.kept_fp32, fitted.kept, written_for)
-    return Built(graph, fitted.verdict, drift)
+    return Built(graph, fitted.verdict, fitted.speed, drift)
 
 
 def _notifying(judge: Judge, notify: Notify) -> Judge:
@@ -240,7 +242,8 @@ def _certify(
     )
     bundle = Bundle(directory, manifest)
     drifts = {each.graph.precision: each.drift for each in built if each.drift}
-    certificate = report.write(bundle, facts, verdicts, drifts)
+    speeds = {each.graph.precision: each.speed for each in built if each.speed}
+    certificate = report.write(bundle, facts, verdicts, drifts, speeds)
     if problems:
         rejected = staging.set_aside(directory, subject.options.destination)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

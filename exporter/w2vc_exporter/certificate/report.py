@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2vc_runtime.bench.measure import measure
+from w2vc_runtime.bench.measure import Speed, measure
 from w2vc_runtime.bundle import Bundle, Manifest, digest, file_entry
 from w2vc_runtime.documents.typed import plain
 from w2vc_runtime.verify.again import PAGE, REPORT
@@ -34,10 +34,11 @@ def write(
     facts: Facts,
     verdicts: Mapping[str, Verdict],
     drifts: Mapping[str, list[dict[str, Any]]],
+    speeds: Mapping[str, Speed],
 ) -> dict[str, Any]:
     """Measure the graphs of a bundle; write the report and its page beside them, and return the report.
 
-    drifts: by precision, see `drift.Layers.drift`.
+    drifts: by precision, see `drift.Layers.drift`. speeds: of the graphs that are measured already.
     """
     directory, manifest = bundle.path, bundle.manifest
     passed = not any(verdict.problems for verdict in verdicts.values())
@@ -68,7 +69,7 @@ def write(
         "tools": manifest.tools,
         "source": plain(manifest.source),
         "files": {name: {"sha256": entry.sha256, "bytes": entry.size} for name, entry in manifest.files.items()},
-        "measured": measure(bundle),
+        "measured": measure(bundle, speeds),
         "created": manifest.created,
     }
     (directory / PAGE).write_text(render(report), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -33,26 +34,44 @@ def write(model: ir.Model, path: Path) -> None:
     release(model)
 
 
-def write_whole(model: ir.Model, path: Path) -> None:
+def write_whole(model: ir.Model, path: Path) -> list[onnx.TensorProto]:
     """Write a graph with its weights into one file, one weight after another: never are two of them in memory.
 
     The file is what ``onnx.save`` would write, but for the order of its fields: the graph is last, and its weights are
-    the last of the graph.
+    the last of the graph. Returns the weights as external data, which lie in that file.
     """
     weights = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
-    kept = dict(model.graph.initializers)
-    model.graph.initializers.clear()
-    proto = ir.to_proto(model)
-    model.graph.initializers.update(kept)
+    proto = without_weights(model)
     graph = proto.graph.SerializeToString(deterministic=True)
     proto.ClearField("graph")
     headers = [_header(weight) for weight in weights]
     size = len(graph) + sum(map(len, headers)) + sum(weight.nbytes for weight in weights)
+    places = []
     with path.open("wb") as stream:
         stream.write(proto.SerializeToString(deterministic=True) + _sized(GRAPH, size) + graph)
         for header, weight in zip(headers, weights):
             stream.write(header)
+            places.append(_external(weight, path.name, stream.tell()))
             stream.write(weight.tobytes())
+    return places
+
+
+def without_weights(model: ir.Model) -> onnx.ModelProto:
+    """A graph whose weights are missing."""
+    weights = dict(model.graph.initializers)
+    model.graph.initializers.clear()
+    proto = ir.to_proto(model)
+    model.graph.initializers.update(weights)
+    return proto
+
+
+def _external(weight: ir.TensorProtocol, file: str, offset: int) -> onnx.TensorProto:
+    """A weight that lies in a file."""
+    proto = onnx.TensorProto(name=weight.name, dims=weight.shape.numpy(), data_type=int(weight.dtype))
+    proto.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": file, "offset": offset, "length": weight.nbytes}.items():
+        proto.external_data.add(key=key, value=str(value))
+    return proto
 
 
 def _header(weight: ir.TensorProtocol) -> bytes:
@@ -75,8 +94,16 @@ def _varint(number: int) -> Iterator[int]:
     yield number
 
 
-def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, ...]:
-    """Write a graph; return its file names, the graph first, then its external data."""
+@dataclass(frozen=True)
+class Saved:
+    """A graph that is written. files: the graph first, then its external data. weights: where each lies."""
+
+    files: tuple[str, ...]
+    weights: list[onnx.TensorProto]
+
+
+def save_graph(model: ir.Model, directory: Path, precision: str) -> Saved:
+    """Write a graph as it is published."""
     name = FILE_NAMES[precision]
     for node in model.graph:
         for value in node.outputs:
@@ -86,10 +113,10 @@ def save_graph(model: ir.Model, directory: Path, precision: str) -> tuple[str, .
         stale.unlink(missing_ok=True)  # of an attempt that missed its budget
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
     if size < EXTERNAL_DATA_BYTES:
-        write_whole(model, directory / name)
-        return (name,)
+        return Saved((name,), write_whole(model, directory / name))
     ir.save(model, directory / name, external_data=f"{name}.data")
-    return name, f"{name}.data"
+    written = onnx.load(directory / name, load_external_data=False)
+    return Saved((name, f"{name}.data"), list(written.graph.initializer))
 
 
 def drop_weights(model: SpeechModel) -> None:

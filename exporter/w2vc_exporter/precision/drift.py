@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from w2vc_exporter.graph.layers import ends
+from w2vc_exporter.graph.master import Master
 from w2vc_exporter.graph.save import write
 from w2vc_runtime.verify.reference import Reference
 
@@ -23,10 +24,10 @@ CASE = "3.1 s"
 class Layers:
     """What the layers of a graph end in, on one case of about three seconds.
 
-    master: path of the fp32 graph with its types. scratch: for what is not published.
+    master: the fp32 graph. scratch: for what is not published.
     """
 
-    def __init__(self, master: Path, cases: Sequence[Reference], scratch: Path) -> None:
+    def __init__(self, master: Master, cases: Sequence[Reference], scratch: Path) -> None:
         self._master, self._scratch = master, scratch
         (self._case,) = (case for case in cases if case.case == CASE)
 
@@ -44,11 +45,11 @@ class Layers:
 
     @cached_property
     def _ends(self) -> list[str]:
-        return ends(ir.load(self._master).graph)
+        return ends(self._master.load().graph)
 
     @cached_property
     def _full(self) -> list[NDArray[np.float32]]:
-        return self._run(ir.load(self._master))
+        return self._run(self._master.load())
 
     def _run(self, model: ir.Model) -> list[NDArray[np.float32]]:
         values = {value.name: value for node in model.graph for value in node.outputs}

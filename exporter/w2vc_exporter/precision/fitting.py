@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from w2vc_exporter.graph.layers import inherit, parts, said
+from w2vc_exporter.graph.master import Master
 from w2vc_exporter.graph.passes.convolutions_to_products import ConvolutionsToProducts
 from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.quantization import LARGEST, products
@@ -20,14 +21,16 @@ from w2vc_exporter.graph.passes.quantize_static import QuantizeStatic
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.graph.passes.steady import SteadySums
 from w2vc_exporter.graph.save import release, save_graph, write
-from w2vc_runtime.bundle import Budget, Kept
+from w2vc_runtime.bench.measure import Speed, measure_session, provider_of
+from w2vc_runtime.bench.process import baseline
+from w2vc_runtime.bundle import Budget, Interface, Kept
 from w2vc_runtime.bundle.interface import Arrays
 from w2vc_runtime.sessions.base import Session
 from w2vc_runtime.sessions.select import open_session
 from w2vc_runtime.verify.reference import Reference
 from w2vc_runtime.verify.verdict import Verdict, worst
 
-from .forms import Form
+from .forms import FORMS
 from .ranges import cpu_session, largest_values, least_error
 
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -45,39 +48,52 @@ ROUNDED = "ONNX Runtime with every rounding computed"
 class Fitted:
     """A graph in one precision.
 
-    files: the graph, then its data. verdict: of the sessions that ran it, the worst (`worst`). kept_fp32: operators
-    that stay in fp32, counted.
+    files: the graph, then its data. verdict: of the sessions that ran it, the worst (`worst`). speed: where one of them
+    was of the provider that the report measures on. kept_fp32: operators that stay in fp32, counted.
     """
 
     files: tuple[str, ...]
     verdict: Verdict
+    speed: Speed | None
     kept_fp32: dict[str, int]
     kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a graph is held to.
+
+    interface: how it is fed. cases: what PyTorch computes. judge: compares a graph with it (`verify`). calibration:
+    inputs that the scales of int8 are measured on; empty for those of the cases.
+    """
+
+    interface: Interface
+    cases: Sequence[Reference]
+    judge: Judge
+    calibration: Sequence[Arrays]
 
 
 class Fitting:
     """Builds one precision of a graph and judges it.
 
-    master: path of the fp32 graph with its types. form: what it is written for. judge: compares a graph with the
-    cases (`verify`). calibration: inputs that scales are measured on; empty for those of the cases.
-    directory: where the graph goes. scratch: for what is not published.
+    master: the fp32 graph. provider: what it is written for, None for no provider in particular. directory: where the
+    graph goes. scratch: for what is not published.
     """
 
     def __init__(
         self,
-        master: Path,
+        master: Master,
         precision: str,
         budget: Budget,
-        form: Form,
-        cases: Sequence[Reference],
-        calibration: Sequence[Arrays],
-        judge: Judge,
+        provider: str | None,
+        evidence: Evidence,
         directory: Path,
         scratch: Path,
     ) -> None:
-        self.master, self.precision, self.budget, self.form = master, precision, budget, form
-        self.cases, self.judge = cases, judge
-        self.calibration = calibration or [case.inputs for case in cases]
+        self.master, self.precision, self.budget = master, precision, budget
+        self.form, self.measured_on = FORMS[provider], provider_of(precision, provider)
+        self.interface, self.cases, self.judge = evidence.interface, evidence.cases, evidence.judge
+        self.calibration = evidence.calibration or [case.inputs for case in evidence.cases]
         self.directory, self.scratch = directory, scratch
 
     def fit(self) -> Fitted:
@@ -96,17 +112,27 @@ class Fitting:
 
     def _try(self, kept: Sequence[Kept]) -> Fitted:
         keep = {name for each in kept for name in each.nodes}
-        model, counted = self._build(keep)
-        files = save_graph(model, self.directory, self.precision)
-        release(model)
+        files, counted = self._write(keep)
         path = self.directory / files[0]
         onnx.checker.check_model(str(path))
         verdicts: dict[str, Verdict] = {}
+        speed, before = None, baseline()
         for name, session in self._sessions(path, keep):
+            if name != ROUNDED and session.provider == self.measured_on:
+                speed = measure_session(session, self.interface, before)
             verdicts[name] = self.judge(session, self.cases, self.budget)
             if verdicts[name].problems:
                 break
-        return Fitted(files, worst(verdicts), counted, tuple(kept))
+        return Fitted(files, worst(verdicts), speed, counted, tuple(kept))
+
+    def _write(self, keep: set[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+        """The graph's files, and how many operators of each kind stay in fp32."""
+        if self.precision == "fp32" and self.master.path.parent == self.directory:
+            return self.master.files, {}
+        model, counted = self._build(keep)
+        files = save_graph(model, self.directory, self.precision).files
+        release(model)
+        return files, counted
 
     def _sessions(self, path: Path, keep: set[str]) -> Iterator[tuple[str, Session]]:
         """What a graph is judged in, by the name that the certificate has for it; one in memory at a time."""
@@ -119,7 +145,7 @@ class Fitting:
 
     def _load(self) -> ir.Model:
         """The graph in fp32, in the form that the provider computes fastest."""
-        model = ir.load(self.master)
+        model = self.master.load()
         dynamic = self.precision == "int8" and not self.form.static
         if self.form.products or dynamic:
             ConvolutionsToProducts(padded=dynamic)(model)

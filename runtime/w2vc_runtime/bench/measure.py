@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,24 +19,25 @@ from w2vc_runtime.verify.cases import feed, noise
 
 from .process import baseline, digits, machine, memory, reset_peak
 
+# What was measured of one graph, as plain data.
+Speed = dict[str, Any]
 SECONDS = (1.0, 5.0, 15.0, 30.0)
 RUNS = 3
 # Runs of a length are not repeated past the first, and a length that would take longer than the second is left out: an
 # export is not to take much longer for what it tells of speed.
-REPEATED_SECONDS, LONGEST_SECONDS = 0.3, 1.0
+REPEATED_SECONDS, LONGEST_SECONDS = 0.3, 0.5
+NOTHING: Mapping[str, Speed] = MappingProxyType({})
 # Less than this is within what two runs of the same graph differ by.
 NOTICEABLE = 1.05
 
 
-def measure(bundle: Bundle) -> dict[str, Any]:
+def measure(bundle: Bundle, known: Mapping[str, Speed] = NOTHING) -> dict[str, Any]:
     """Time every graph of a bundle on single clips of `SECONDS`: plain data for the report.
 
-    ``milliseconds``: median of up to `RUNS` runs of the graph, without the features. ``ratio``: of it to fp32's.
-    ``times_real_time``: seconds of audio a second. ``peak_megabytes``: most memory of the process, less what it had
-    before it loaded the graph; None where the system does not tell.
+    known: what `measure_session` gave already, by precision; these graphs are not opened again.
     """
-    inputs = {seconds: _inputs(bundle.interface, seconds) for seconds in SECONDS}
-    precisions = {graph.precision: _measured(bundle.file(graph), graph, inputs) for graph in bundle.manifest.graphs}
+    graphs = bundle.manifest.graphs
+    precisions = {each.precision: known.get(each.precision) or _measured(bundle, each) for each in graphs}
     full = {row["seconds"]: row["milliseconds"] for row in precisions.get("fp32", {}).get("lengths", ())}
     for each in precisions.values():
         for row in each["lengths"]:
@@ -44,27 +45,30 @@ def measure(bundle: Bundle) -> dict[str, Any]:
     return {"machine": machine(), "precisions": precisions, "slower": _slower(precisions)}
 
 
-def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[str, Any]:
-    provider = graph.provider or ("openvino" if graph.precision == "bf16" else "cpu")  # which has no bf16
-    before = baseline()
+def provider_of(precision: str, written_for: str | None) -> str:
+    """The provider that a graph is measured on: the one it is written for, or one that has its arithmetic."""
+    return written_for or ("openvino" if precision == "bf16" else "cpu")
+
+
+def measure_session(session: Session, interface: Interface, before: int | None) -> Speed:
+    """Time a graph that is open and has not run yet, on single clips of `SECONDS`.
+
+    before: `baseline` before it was opened. ``milliseconds``: median of up to `RUNS` runs of the graph, without the
+    features. ``times_real_time``: seconds of audio a second. ``peak_megabytes``: most memory of the process, less what
+    it had before; None where the system does not tell. ``ratio``, to fp32's time, is left to `measure`.
+    """
     rows: list[dict[str, Any]] = []
     note = None
-    try:
-        session = open_session(path, provider, graph.precision)
-    except (MissingExtraError, OptionError):
-        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} is not here"}
-    except BundleError:
-        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} cannot load this graph"}
     pace = 0.0  # seconds that one second of audio took last
-    for seconds, arrays in inputs.items():
+    for seconds in SECONDS:
         if pace * seconds > LONGEST_SECONDS:
             note = f"not measured from {seconds:g} s on: a run would take over {LONGEST_SECONDS:g} s"
             break
-        reset = reset_peak()
+        inputs, reset = _inputs(interface, seconds), reset_peak()
         try:
-            taken = _time(session, arrays)
+            taken = _time(session, inputs)
         except InferenceError:
-            note = f"not measured from {seconds:g} s on: provider {provider} failed"
+            note = f"not measured from {seconds:g} s on: provider {session.provider} failed"
             break
         pace = taken / seconds
         peak = memory("VmHWM") if reset else None
@@ -74,7 +78,19 @@ def _measured(path: Path, graph: Graph, inputs: Mapping[float, Arrays]) -> dict[
             "times_real_time": digits(seconds / taken),
             "peak_megabytes": None if peak is None or before is None else max(0, round((peak - before) / 1e6)),
         })  # fmt: skip
-    return {"provider": provider, "lengths": rows, "note": note}
+    return {"provider": session.provider, "lengths": rows, "note": note}
+
+
+def _measured(bundle: Bundle, graph: Graph) -> Speed:
+    provider = provider_of(graph.precision, graph.provider)
+    before = baseline()
+    try:
+        session = open_session(bundle.file(graph), provider, graph.precision)
+    except (MissingExtraError, OptionError):
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} is not here"}
+    except BundleError:
+        return {"provider": None, "lengths": [], "note": f"not measured: provider {provider} cannot load this graph"}
+    return measure_session(session, bundle.interface, before)
 
 
 def _time(session: Session, inputs: Arrays) -> float:

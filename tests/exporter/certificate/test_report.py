@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
-import onnx_ir as ir
 import pytest
 
 import w2vc_runtime.bench.measure
@@ -20,6 +19,7 @@ from w2vc_exporter import ExportOptions, RejectedError, export
 from w2vc_exporter.certificate.html import render
 from w2vc_exporter.cli import summary
 from w2vc_exporter.gate.references import references
+from w2vc_exporter.graph.master import Master
 from w2vc_exporter.graph.passes.emulate_half import EmulateHalf
 from w2vc_exporter.graph.passes.reduce_precision import ReducePrecision
 from w2vc_exporter.graph.trace import trace
@@ -226,10 +226,10 @@ def test_drift_is_that_of_each_layer(result, report, tmp_path):
     model = load_model(tiny()[1], "ctc")
     manifest = result.manifest
     cases = references(model, manifest.interface)
-    ir.save(trace(model), tmp_path / "master.onnx")
-    probe = Layers(tmp_path / "master.onnx", cases, tmp_path)
-    assert [row["difference"] for row in probe.drift(ir.load(tmp_path / "master.onnx"))] == [0.0, 0.0]
-    master = ir.load(tmp_path / "master.onnx")
+    written = Master.write(trace(model), tmp_path)
+    probe = Layers(written, cases, tmp_path)
+    assert [row["difference"] for row in probe.drift(written.load())] == [0.0, 0.0]
+    master = written.load()
     names = [str(node.name) for node in master.graph]
     product = next(
         node for node in master.graph
@@ -264,6 +264,17 @@ def test_what_is_measured(result, report, monkeypatch):
     assert [row["seconds"] for row in short["fp32"]["lengths"]] == [0.5]
     assert short["fp32"]["note"] == "not measured from 1 s on: a run would take over 0 s"
     assert short["bf16"]["note"] == "not measured: provider openvino is not here"
+
+
+def test_a_graph_that_the_gate_had_open_is_measured_there(monkeypatch, tmp_path):
+    def refuse(path, provider, precision):
+        raise AssertionError(f"{path} is opened again")
+
+    monkeypatch.setattr(w2vc_runtime.bench.measure, "open_session", refuse)
+    options = ExportOptions(tiny(brief=True)[1], precision="fp32,fp16,int8", output=tmp_path / "b")
+    measured = export(options).report["measured"]["precisions"]
+    assert {precision: each["provider"] for precision, each in measured.items()} == dict.fromkeys(measured, "cpu")
+    assert all(row["ratio"] for each in measured.values() for row in each["lengths"])
 
 
 def test_a_provider_that_fails_is_noted_and_no_more(result, monkeypatch):

@@ -133,6 +133,10 @@ def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
     built: list[ir.Model] = []
     build, session = Fitting._build, cpu_session
 
+    def traced(model):
+        built.append(trace(model))
+        return built[-1]
+
     def remembered(self, keep):
         model, counted = build(self, keep)
         built.append(model)
@@ -143,6 +147,7 @@ def test_weights_are_let_go_of_before_a_graph_is_judged(tmp_path, monkeypatch):
         assert not any(value.const_value for model in built for value in model.graph.initializers.values())
         return session(*arguments)
 
+    monkeypatch.setattr("w2vc_exporter.pipeline.trace", traced)
     monkeypatch.setattr(Fitting, "_build", remembered)
     monkeypatch.setattr("w2vc_exporter.precision.fitting.cpu_session", judged)
     checkpoint = tiny("bert-none", "log-mel", brief=True)[1]
