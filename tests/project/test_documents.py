@@ -126,3 +126,11 @@ def test_every_field_of_the_manifest_is_described():
     described = (ROOT / "docs" / "bundle.md").read_text()
     for field in dataclasses.fields(Manifest):
         assert f"`{field.name}`" in described, field.name
+
+
+def test_sources_that_the_design_names_are_there():
+    named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "design.md").read_text()))
+    places = ("exporter", "model", "runtime", "tests", "benchmarks")
+    there = [path.as_posix() for place in places for path in (ROOT / place).rglob("*.py")]
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in there)] == []
+    assert len(named) > 20

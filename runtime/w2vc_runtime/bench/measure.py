@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,18 +25,17 @@ RUNS = 3
 # Runs of a length are not repeated past the first, and a length that would take longer than the second is left out: an
 # export is not to take much longer for what it tells of speed.
 REPEATED_SECONDS, LONGEST_SECONDS = 0.3, 0.5
-NOTHING: Mapping[str, Speed] = MappingProxyType({})
 # Less than this is within what two runs of the same graph differ by.
 NOTICEABLE = 1.05
 
 
-def measure(bundle: Bundle, known: Mapping[str, Speed] = NOTHING) -> dict[str, Any]:
+def measure(bundle: Bundle, known: Mapping[str, Speed] | None = None) -> dict[str, Any]:
     """Time every graph of a bundle on single clips of `SECONDS`: plain data for the report.
 
     known: what `measure_session` gave already, by precision; these graphs are not opened again.
     """
-    graphs = bundle.manifest.graphs
-    precisions = {each.precision: known.get(each.precision) or _measured(bundle, each) for each in graphs}
+    found, graphs = known or {}, bundle.manifest.graphs
+    precisions = {each.precision: found.get(each.precision) or _measured(bundle, each) for each in graphs}
     full = {row["seconds"]: row["milliseconds"] for row in precisions.get("fp32", {}).get("lengths", ())}
     for each in precisions.values():
         for row in each["lengths"]:
