@@ -65,9 +65,14 @@ def without_weights(model: ir.Model) -> onnx.ModelProto:
     return proto
 
 
+def _described(weight: ir.TensorProtocol) -> onnx.TensorProto:
+    """A weight without its values."""
+    return onnx.TensorProto(name=weight.name, dims=weight.shape.numpy(), data_type=int(weight.dtype))
+
+
 def _external(weight: ir.TensorProtocol, file: str, offset: int) -> onnx.TensorProto:
     """A weight that lies in a file."""
-    proto = onnx.TensorProto(name=weight.name, dims=weight.shape.numpy(), data_type=int(weight.dtype))
+    proto = _described(weight)
     proto.data_location = onnx.TensorProto.EXTERNAL
     for key, value in {"location": file, "offset": offset, "length": weight.nbytes}.items():
         proto.external_data.add(key=key, value=str(value))
@@ -76,7 +81,7 @@ def _external(weight: ir.TensorProtocol, file: str, offset: int) -> onnx.TensorP
 
 def _header(weight: ir.TensorProtocol) -> bytes:
     """What stands in front of the values of a weight."""
-    proto = onnx.TensorProto(name=weight.name, dims=weight.shape.numpy(), data_type=int(weight.dtype))
+    proto = _described(weight)
     said = proto.SerializeToString(deterministic=True) + _sized(RAW_DATA, weight.nbytes)
     return _sized(INITIALIZER, len(said) + weight.nbytes) + said
 
